@@ -1,0 +1,275 @@
+/* fnn.h: the whole C API.  C11, no Python, no allocation outside arena.c.
+ *
+ * Python checks arguments, a plan arranges memory and threads, kernels (one table per instruction set) compute.
+ * Everything here trusts its caller: sizes are positive, pointers valid, labels in range.
+ *
+ * Layout, the same for every instruction set: values come in panels of FNN_LANES = 16 floats.
+ *   activations  n values a row   [ceil(n / 16)][n_batch][16]
+ *   weights      (n_in, n_out)    [ceil(n_out / 16)][n_in][16], then the bias [ceil(n_out / 16)][16]
+ * Lanes beyond n are zero in parameters and gradients, and never read in activations.
+ *
+ * Bits: every output is one accumulator that starts from the bias (or +0) and takes fused multiply-adds in ascending
+ * order of k, so no result depends on threads, tiles or instruction set.
+ */
+#ifndef FNN_H
+#define FNN_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __FAST_MATH__
+#error "fastnn promises equal bits everywhere: compile it without -ffast-math"
+#endif
+
+#define FNN_LANES 16
+#define FNN_MAX_THREADS 256
+
+/* ---- status (status.c) --------------------------------------------------------------------------------------- */
+
+typedef enum fnn_status {
+    FNN_OK = 0,
+    FNN_ERR_MEMORY,   /* an allocation failed */
+    FNN_ERR_DIVERGED, /* the loss of a batch is not finite; parameters are those before that step */
+} fnn_status;
+
+const char *fnn_status_text(fnn_status status);
+
+/* ---- memory (arena.c) ---------------------------------------------------------------------------------------- */
+
+/* Zeroed, 64-byte aligned; NULL when memory is short.  bytes > 0. */
+void *fnn_alloc(size_t bytes);
+void fnn_free(void *block);
+/* Number of fnn_alloc calls of this process: constant over training steps. */
+int64_t fnn_alloc_count(void);
+
+/* ---- randomness (rng.c, rng.h) -------------------------------------------------------------------------------- */
+
+/* Streams of Philox4x32-10.  The key is the 64-bit seed; the fourth counter word is stream << 16 | index. */
+typedef enum fnn_stream {
+    FNN_STREAM_INITIALIZER = 1, /* index: variable; counter words: element (64 bits), 0 */
+    FNN_STREAM_SHUFFLE = 2,     /* index: 0; words: draw, epoch, 0 */
+    FNN_STREAM_DROPOUT = 3,     /* index: layer, 0 = input; words: unit / 8, batch row, step */
+    FNN_STREAM_DIGITS = 4,      /* index: 0; words: draw, image, 0 */
+    FNN_STREAM_SPLIT = 5,       /* index: 0; words: draw, epoch = 0, 0 */
+} fnn_stream;
+
+void fnn_philox(uint32_t out[4], const uint32_t counter[4], uint64_t seed);
+/* order[0..n): a uniform permutation of 0..n-1 (Fisher-Yates), a function of (seed, stream, epoch, n) alone. n < 2^31 */
+void fnn_shuffle(uint32_t *order, int64_t n, uint64_t seed, fnn_stream stream, uint32_t epoch);
+
+/* ---- initialisers (initializers.c) ---------------------------------------------------------------------------- */
+
+typedef enum fnn_distribution {
+    FNN_UNIFORM,          /* [a, b) */
+    FNN_NORMAL,           /* mean a, standard deviation b */
+    FNN_TRUNCATED_NORMAL, /* the same, within two standard deviations of the mean */
+} fnn_distribution;
+
+void fnn_draw(float *out, int64_t n, fnn_distribution distribution, double a, double b, uint64_t seed, int variable);
+
+/* ---- synthetic digits (digits.c) ------------------------------------------------------------------------------ */
+
+/* images[n][784] and labels[n] for digits first, first + 1, ... of the endless series that seed names. */
+void fnn_digits(uint8_t *images, uint8_t *labels, int64_t first, int64_t n, uint64_t seed);
+
+/* ---- network (net.c) ------------------------------------------------------------------------------------------ */
+
+typedef enum fnn_activation { FNN_LINEAR, FNN_SIGMOID, FNN_TANH, FNN_RELU } fnn_activation;
+typedef enum fnn_link { FNN_IDENTITY, FNN_LOGISTIC, FNN_SOFTMAX } fnn_link;
+typedef enum fnn_loss { FNN_SQUARED_ERROR, FNN_SIGMOID_CROSS_ENTROPY, FNN_SOFTMAX_CROSS_ENTROPY } fnn_loss;
+
+/* A unit is kept where its 16 random bits are < threshold; 65536 keeps all and draws nothing. */
+typedef struct fnn_dropout {
+    uint32_t threshold;
+    float train_scale;   /* what a kept unit is multiplied by in training */
+    float predict_scale; /* what every unit is multiplied by in prediction */
+} fnn_dropout;
+
+typedef struct fnn_layer {
+    int64_t n_in, n_out;
+    fnn_activation activation;
+    fnn_dropout dropout; /* of this layer's output */
+    int64_t w, b;        /* where they start in a parameter block, in floats; set by fnn_net_create */
+} fnn_layer;
+
+/* x' = (float)((double)x * scale + offset) */
+typedef struct fnn_input {
+    int64_t n_in;
+    double scale, offset;
+    fnn_dropout dropout;
+} fnn_input;
+
+typedef struct fnn_net {
+    fnn_input input;
+    int64_t n_layers;
+    int64_t n_floats; /* length of a parameter block: weights and biases of all layers, packed */
+    fnn_layer layers[];
+} fnn_net;
+
+/* Copies the description; only n_out, activation and dropout of each layer are read.  NULL when memory is short. */
+fnn_net *fnn_net_create(const fnn_input *input, const fnn_layer *layers, int64_t n_layers);
+
+/* Between a row-major matrix (n_in, n_out) and its place in a parameter block; a bias is a matrix with n_in = 1. */
+void fnn_pack(float *packed, const float *matrix, int64_t n_in, int64_t n_out);
+void fnn_unpack(float *matrix, const float *packed, int64_t n_in, int64_t n_out);
+
+static inline int64_t fnn_panels(int64_t n) { return (n + FNN_LANES - 1) / FNN_LANES; }
+
+/* ---- data ----------------------------------------------------------------------------------------------------- */
+
+typedef enum fnn_type { FNN_UINT8, FNN_FLOAT32 } fnn_type;
+
+/* Rows are contiguous.  Targets are class indices or rows of floats; the other pointer is NULL, both for predictions. */
+typedef struct fnn_data {
+    int64_t n_rows;
+    fnn_type x_type;
+    const void *x;         /* (n_rows, n_in) */
+    const int32_t *labels; /* (n_rows,) */
+    const float *targets;  /* (n_rows, n_out) */
+} fnn_data;
+
+/* ---- kernels and dispatch (isa/, dispatch.c) ------------------------------------------------------------------- */
+
+/* Share index of count of a kernel's work.  How the work is cut never changes a result. */
+typedef struct fnn_part {
+    int index, count;
+} fnn_part;
+
+/* Element-wise functions, for tests and the output link. */
+typedef enum fnn_function { FNN_EXP, FNN_LOG, FNN_LOG1P, FNN_FN_SIGMOID, FNN_FN_TANH, FNN_FN_RELU } fnn_function;
+
+#define FNN_LOSS_WORK(n_out) (3 * fnn_panels(n_out) * FNN_LANES * FNN_LANES)
+
+typedef enum fnn_update { FNN_SGD, FNN_MOMENTUM, FNN_NESTEROV } fnn_update;
+
+typedef struct fnn_kernels {
+    const char *name; /* NULL: this build has no such table */
+
+    /* y = function(x) over n floats; y may be x. */
+    void (*apply)(float *y, const float *x, int64_t n, fnn_function function);
+
+    /* x (panels) from rows of the data, rescaled; rows = NULL: first, first + 1, ...
+     * table: x' of the 256 values of a byte. keep: bits of the input dropout, or NULL. */
+    void (*gather)(float *x, const fnn_data *data, const uint32_t *rows, int64_t first, const fnn_input *input,
+                   const float *table, const uint16_t *keep, float scale, int64_t n_batch, fnn_part part);
+
+    /* keep[ceil(n / 16)][n_batch]: a bit a unit. */
+    void (*dropout_keep)(uint16_t *keep, uint32_t threshold, uint64_t seed, uint32_t step, int layer, int64_t n_batch,
+                         int64_t n, fnn_part part);
+
+    /* y = activation(x W + b);  out = keep ? y * scale : 0, all kept where keep is NULL; y and out may be the same. */
+    void (*dense_forward)(float *out, float *y, const float *x, const float *w, const float *b, const uint16_t *keep,
+                          float scale, fnn_activation activation, int64_t n_batch, int64_t n_in, int64_t n_out,
+                          fnn_part part);
+
+    /* wt = W transposed: the panels of a matrix (n_out, n_in). */
+    void (*transpose)(float *wt, const float *w, int64_t n_in, int64_t n_out, fnn_part part);
+
+    /* Gradient at the logits of the layer below, whose output this layer read:
+     * dx = (dy W^T, where kept, times scale) * activation'(x).  x: that layer's activation before dropout. */
+    void (*dense_backward_input)(float *dx, const float *dy, const float *wt, const float *x, const uint16_t *keep,
+                                 float scale, fnn_activation activation, int64_t n_batch, int64_t n_in, int64_t n_out,
+                                 fnn_part part);
+
+    /* dw = x^T dy, db = column sums of dy, samples in batch order. */
+    void (*dense_backward_weight)(float *dw, float *db, const float *x, const float *dy, int64_t n_batch, int64_t n_in,
+                                  int64_t n_out, fnn_part part);
+
+    /* losses[row], hits[row] (units judged right; 0 for squared error) and, unless dy is NULL, the gradient of
+     * scale * sum(losses) at the logits that y = activation(logits) came from.
+     * work: FNN_LOSS_WORK(n_out) floats of this part's own. */
+    void (*loss)(float *losses, int32_t *hits, float *dy, const float *y, const fnn_data *data, const uint32_t *rows,
+                 int64_t first, fnn_loss loss, fnn_activation activation, float scale, float *work, int64_t n_batch,
+                 int64_t n_out, fnn_part part);
+
+    /* matrix (n_batch, n_out) = link(y). work: as for loss. */
+    void (*output)(float *matrix, const float *y, fnn_link link, float *work, int64_t n_batch, int64_t n_out,
+                   fnn_part part);
+
+    /* Over n floats: w -= rate * g;  v = momentum * v + g, w -= rate * v;  Nesterov: w -= rate * (momentum * v + g). */
+    void (*update)(float *w, float *v, const float *g, fnn_update update, float rate, float momentum, int64_t n,
+                   fnn_part part);
+} fnn_kernels;
+
+/* Chooses the best table, or the one that name gives (the value of FASTNN_ISA; NULL or "": the best).
+ * Returns 0 and changes nothing when name is not usable here. */
+int fnn_isa_use(const char *name);
+const fnn_kernels *fnn_isa(void);
+/* The i-th usable table, best first; NULL beyond the last. */
+const fnn_kernels *fnn_isa_available(int i);
+
+/* ---- threads (team.c) ------------------------------------------------------------------------------------------ */
+
+typedef struct fnn_team fnn_team;
+
+/* One member's view of a running team. */
+typedef struct fnn_worker {
+    fnn_part part;
+    fnn_team *team;
+    uint32_t phase;
+} fnn_worker;
+
+/* Calls body(job, worker) on up to n_threads threads at once, this one among them, and returns when all are done.
+ * In a forked child it is one thread. */
+void fnn_team_run(int n_threads, void (*body)(void *job, fnn_worker *me), void *job);
+/* All members meet; what one wrote before, all see after. */
+void fnn_team_barrier(fnn_worker *me);
+/* "openmp" or "pthread" */
+const char *fnn_team_backend(void);
+
+/* ---- plan (plan.c, run.c) -------------------------------------------------------------------------------------- */
+
+typedef struct fnn_plan fnn_plan;
+
+/* Memory for batches of up to n_batch rows of one network, for training or (training = 0) for prediction, worked on by
+ * up to n_threads threads.  Uses the table that is chosen now.  The network must outlive the plan.
+ * FNN_ERR_MEMORY leaves *plan NULL. */
+fnn_status fnn_plan_create(fnn_plan **plan, const fnn_net *net, int64_t n_batch, int training, int n_threads);
+void fnn_plan_destroy(fnn_plan *plan);
+/* For tests: fills every activation, gradient and scratch byte; no result may change. */
+void fnn_plan_poison(fnn_plan *plan, int byte);
+/* How many of up to n_threads threads are worth their barriers for batches of n_batch rows. */
+int fnn_threads_worth(const fnn_net *net, int64_t n_batch, int n_threads);
+
+typedef struct fnn_metrics {
+    double loss; /* sum over rows */
+    int64_t hits, rows;
+} fnn_metrics;
+
+/* The rows of one pass over the data in prediction mode: begins at *row, ends when the data or budget_ns is used up. */
+
+/* out (n_rows, n_out) = link(network(x)), rows in order. */
+void fnn_predict(fnn_plan *plan, const float *params, const fnn_data *data, fnn_link link, int64_t budget_ns,
+                 int64_t *row, float *out);
+/* Adds losses and hits of the rows to *metrics. */
+void fnn_evaluate(fnn_plan *plan, const float *params, const fnn_data *data, fnn_loss loss, int64_t budget_ns,
+                  int64_t *row, fnn_metrics *metrics);
+
+/* Gradients of the mean loss of one batch of data->n_rows <= n_batch rows in order, as a parameter block.
+ * With dropout: the masks of training step `step`. */
+void fnn_gradients(fnn_plan *plan, const float *params, const fnn_data *data, fnn_loss loss, int dropout, uint64_t seed,
+                   uint32_t step, float *gradients, fnn_metrics *metrics);
+
+/* Training: what stays the same over an epoch, and how far it has come. */
+typedef struct fnn_epoch {
+    const fnn_data *data;
+    fnn_loss loss;
+    fnn_update update;
+    float momentum;
+    const float *rates;       /* learning rate of each step of the epoch */
+    const uint8_t *trainable; /* W and b of each layer in turn: 2 * n_layers flags */
+    uint32_t *order;          /* n_rows, filled when an epoch starts; NULL: rows in order */
+    uint64_t seed;
+    uint32_t epoch;      /* numbers the permutation */
+    uint32_t first_step; /* training steps before this epoch: numbers the dropout masks */
+    int64_t batch_size;  /* <= n_batch of the plan */
+    int64_t n_steps;     /* of this epoch; the last may be ragged */
+    int64_t step;        /* in, out: steps of this epoch that are done */
+    fnn_metrics metrics; /* in, out: sums over the batches seen, before each one's update */
+} fnn_epoch;
+
+/* Runs steps until the epoch ends or, at a step border, budget_ns has passed.
+ * FNN_ERR_DIVERGED: step counts the good steps; the parameters are those after them. */
+fnn_status fnn_train(fnn_plan *plan, float *params, float *velocity, fnn_epoch *epoch, int64_t budget_ns);
+
+#endif

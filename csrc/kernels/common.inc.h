@@ -1,0 +1,20 @@
+/* common.inc.h: what every kernel file needs.  Included once by each csrc/isa file, after its vec header. */
+#include "../fnn.h"
+#include "../rng.h"
+
+#define FNN_INLINE static inline __attribute__((always_inline))
+
+#if defined(__clang__)
+#define FNN_UNROLL _Pragma("clang loop unroll(full)")
+#else
+#define FNN_UNROLL _Pragma("GCC unroll 16")
+#endif
+
+/* begin and end of a part's share of total items */
+FNN_INLINE void share(int64_t *begin, int64_t *end, int64_t total, fnn_part part) {
+    *begin = total * part.index / part.count;
+    *end = total * (part.index + 1) / part.count;
+}
+
+FNN_INLINE int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+FNN_INLINE int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }

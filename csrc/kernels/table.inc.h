@@ -1,0 +1,24 @@
+/* table.inc.h: all kernels, and the table of them that FNN_TABLE names. */
+#include "common.inc.h"
+
+#include "math.inc.h"
+
+#include "dense.inc.h"
+#include "dropout.inc.h"
+#include "input.inc.h"
+#include "loss.inc.h"
+#include "update.inc.h"
+
+const fnn_kernels FNN_TABLE = {
+    .name = FNN_TABLE_NAME,
+    .apply = apply,
+    .gather = gather,
+    .dropout_keep = dropout_keep,
+    .dense_forward = dense_forward,
+    .transpose = transpose,
+    .dense_backward_input = dense_backward_input,
+    .dense_backward_weight = dense_backward_weight,
+    .loss = loss,
+    .output = output,
+    .update = update,
+};

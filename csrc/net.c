@@ -1,0 +1,43 @@
+/* net.c: the description of a network and where its parameters lie in a packed block. */
+#include "fnn.h"
+
+#include <string.h>
+
+fnn_net *fnn_net_create(const fnn_input *input, const fnn_layer *layers, int64_t n_layers) {
+    fnn_net *net = fnn_alloc(sizeof(fnn_net) + (size_t)n_layers * sizeof(fnn_layer));
+    if (net == NULL) return NULL;
+    net->input = *input;
+    net->n_layers = n_layers;
+    int64_t offset = 0, n_in = input->n_in;
+    for (int64_t l = 0; l < n_layers; l++) {
+        fnn_layer *layer = &net->layers[l];
+        *layer = layers[l];
+        layer->n_in = n_in;
+        layer->w = offset;
+        layer->b = layer->w + fnn_panels(layer->n_out) * n_in * FNN_LANES;
+        offset = layer->b + fnn_panels(layer->n_out) * FNN_LANES;
+        n_in = layer->n_out;
+    }
+    net->n_floats = offset;
+    return net;
+}
+
+void fnn_pack(float *packed, const float *matrix, int64_t n_in, int64_t n_out) {
+    for (int64_t panel = 0; panel < fnn_panels(n_out); panel++) {
+        const int64_t first = panel * FNN_LANES;
+        const int64_t lanes = n_out - first < FNN_LANES ? n_out - first : FNN_LANES;
+        for (int64_t k = 0; k < n_in; k++, packed += FNN_LANES) {
+            memset(packed, 0, FNN_LANES * sizeof(float));
+            memcpy(packed, matrix + k * n_out + first, (size_t)lanes * sizeof(float));
+        }
+    }
+}
+
+void fnn_unpack(float *matrix, const float *packed, int64_t n_in, int64_t n_out) {
+    for (int64_t panel = 0; panel < fnn_panels(n_out); panel++) {
+        const int64_t first = panel * FNN_LANES;
+        const int64_t lanes = n_out - first < FNN_LANES ? n_out - first : FNN_LANES;
+        for (int64_t k = 0; k < n_in; k++, packed += FNN_LANES)
+            memcpy(matrix + k * n_out + first, packed, (size_t)lanes * sizeof(float));
+    }
+}

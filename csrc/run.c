@@ -1,0 +1,279 @@
+/* run.c: the verbs of a plan.  Every member of the team runs the same code and works on its part of each kernel; where
+ * one kernel reads what another member wrote, they meet at a barrier. */
+#define _POSIX_C_SOURCE 200809L
+#include "plan.h"
+
+#include <string.h>
+#include <time.h>
+
+/* One batch of one verb. */
+typedef struct batch {
+    const fnn_plan *plan;
+    const float *params;
+    const fnn_data *data;
+    const uint32_t *rows; /* order of the data's rows; NULL: as they are */
+    int64_t first, n_rows;
+    int dropout; /* draw masks, for this seed and step */
+    uint64_t seed;
+    uint32_t step;
+    fnn_loss loss;
+    float *gradients;
+} batch;
+
+static int64_t now_ns(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+static float *own_work(const fnn_plan *plan, const fnn_worker *me) {
+    return plan->work + me->part.index * FNN_LOSS_WORK(plan->net->layers[plan->net->n_layers - 1].n_out);
+}
+
+static int draws(const batch *b, const fnn_dropout *dropout) { return b->dropout && dropout->threshold < 65536; }
+
+static float scale_of(const batch *b, const fnn_dropout *dropout) {
+    return b->dropout ? dropout->train_scale : dropout->predict_scale;
+}
+
+/* ---- forward ---- */
+
+static void draw_masks(const batch *b, fnn_worker *me) {
+    const fnn_plan *plan = b->plan;
+    const fnn_net *net = plan->net;
+    if (draws(b, &net->input.dropout))
+        plan->kernels->dropout_keep(plan->keep_input, net->input.dropout.threshold, b->seed, b->step, 0, b->n_rows,
+                                    net->input.n_in, me->part);
+    for (int64_t l = 0; l < net->n_layers; l++)
+        if (draws(b, &net->layers[l].dropout))
+            plan->kernels->dropout_keep(plan->layers[l].keep, net->layers[l].dropout.threshold, b->seed, b->step,
+                                        (int)l + 1, b->n_rows, net->layers[l].n_out, me->part);
+    if (draws(b, &net->input.dropout)) fnn_team_barrier(me); /* the input reads its masks at once */
+}
+
+static void transpose_weights(const batch *b, fnn_worker *me) {
+    const fnn_net *net = b->plan->net;
+    for (int64_t l = 1; l < net->n_layers; l++)
+        b->plan->kernels->transpose(b->plan->layers[l].wt, b->params + net->layers[l].w, net->layers[l].n_in,
+                                    net->layers[l].n_out, me->part);
+}
+
+static void forward(const batch *b, fnn_worker *me) {
+    const fnn_plan *plan = b->plan;
+    const fnn_net *net = plan->net;
+    draw_masks(b, me);
+    if (b->gradients != NULL) transpose_weights(b, me);
+    plan->kernels->gather(plan->x, b->data, b->rows, b->first, &net->input, plan->table,
+                          draws(b, &net->input.dropout) ? plan->keep_input : NULL, scale_of(b, &net->input.dropout),
+                          b->n_rows, me->part);
+    fnn_team_barrier(me);
+    const float *x = plan->x;
+    for (int64_t l = 0; l < net->n_layers; l++) {
+        const fnn_layer *layer = &net->layers[l];
+        const layer_memory *memory = &plan->layers[l];
+        plan->kernels->dense_forward(memory->out, memory->y, x, b->params + layer->w, b->params + layer->b,
+                                     draws(b, &layer->dropout) ? memory->keep : NULL, scale_of(b, &layer->dropout),
+                                     layer->activation, b->n_rows, layer->n_in, layer->n_out, me->part);
+        fnn_team_barrier(me);
+        x = memory->out;
+    }
+}
+
+/* ---- loss and backward ---- */
+
+static void loss(const batch *b, fnn_worker *me) {
+    const fnn_plan *plan = b->plan;
+    const fnn_layer *last = &plan->net->layers[plan->net->n_layers - 1];
+    const layer_memory *memory = &plan->layers[plan->net->n_layers - 1];
+    plan->kernels->loss(plan->losses, plan->hits, b->gradients != NULL ? memory->dy : NULL, memory->out, b->data,
+                        b->rows, b->first, b->loss, last->activation, 1.0f / (float)b->n_rows, own_work(plan, me),
+                        b->n_rows, last->n_out, me->part);
+    fnn_team_barrier(me);
+}
+
+/* In row order and in double; each member that needs the sum takes it for itself. */
+static fnn_metrics sum_slots(const batch *b) {
+    fnn_metrics sum = {0.0, 0, b->n_rows};
+    for (int64_t i = 0; i < b->n_rows; i++) {
+        sum.loss += (double)b->plan->losses[i];
+        sum.hits += b->plan->hits[i];
+    }
+    return sum;
+}
+
+static void backward(const batch *b, fnn_worker *me) {
+    const fnn_plan *plan = b->plan;
+    const fnn_net *net = plan->net;
+    for (int64_t l = net->n_layers - 1; l >= 0; l--) {
+        const fnn_layer *layer = &net->layers[l];
+        const layer_memory *memory = &plan->layers[l], *below = l > 0 ? memory - 1 : NULL;
+        plan->kernels->dense_backward_weight(b->gradients + layer->w, b->gradients + layer->b,
+                                             l > 0 ? below->out : plan->x, memory->dy, b->n_rows, layer->n_in,
+                                             layer->n_out, me->part);
+        if (l > 0) {
+            const fnn_layer *under = layer - 1;
+            plan->kernels->dense_backward_input(below->dy, memory->dy, memory->wt, below->y,
+                                                draws(b, &under->dropout) ? below->keep : NULL,
+                                                scale_of(b, &under->dropout), under->activation, b->n_rows,
+                                                layer->n_in, layer->n_out, me->part);
+        }
+        fnn_team_barrier(me);
+    }
+}
+
+static void add_metrics(fnn_metrics *total, fnn_metrics more) {
+    total->loss += more.loss;
+    total->hits += more.hits;
+    total->rows += more.rows;
+}
+
+/* ---- prediction and evaluation ---- */
+
+typedef struct pass {
+    const fnn_plan *plan;
+    const float *params;
+    const fnn_data *data;
+    int64_t deadline, row;
+    int stop;
+    fnn_link link;
+    float *out;
+    fnn_loss loss;
+    fnn_metrics *metrics; /* NULL: predict into out */
+} pass;
+
+static void pass_body(void *job, fnn_worker *me) {
+    pass *p = job;
+    const fnn_plan *plan = p->plan;
+    const int64_t n_out = plan->net->layers[plan->net->n_layers - 1].n_out;
+    batch b = {.plan = plan, .params = p->params, .data = p->data, .loss = p->loss};
+    for (b.first = p->row; b.first < p->data->n_rows; b.first += b.n_rows) {
+        b.n_rows = p->data->n_rows - b.first < plan->n_batch ? p->data->n_rows - b.first : plan->n_batch;
+        forward(&b, me);
+        if (p->metrics != NULL)
+            loss(&b, me);
+        else
+            plan->kernels->output(p->out + b.first * n_out, plan->layers[plan->net->n_layers - 1].out, p->link,
+                                  own_work(plan, me), b.n_rows, n_out, me->part);
+        if (me->part.index == 0) {
+            if (p->metrics != NULL) add_metrics(p->metrics, sum_slots(&b));
+            p->row = b.first + b.n_rows;
+            p->stop = now_ns() >= p->deadline;
+        }
+        fnn_team_barrier(me);
+        if (p->stop) break;
+    }
+}
+
+void fnn_predict(fnn_plan *plan, const float *params, const fnn_data *data, fnn_link link, int64_t budget_ns,
+                 int64_t *row, float *out) {
+    pass p = {.plan = plan, .params = params, .data = data, .link = link, .out = out, .row = *row};
+    p.deadline = now_ns() + budget_ns;
+    fnn_team_run(plan->n_threads, pass_body, &p);
+    *row = p.row;
+}
+
+void fnn_evaluate(fnn_plan *plan, const float *params, const fnn_data *data, fnn_loss loss, int64_t budget_ns,
+                  int64_t *row, fnn_metrics *metrics) {
+    pass p = {.plan = plan, .params = params, .data = data, .loss = loss, .metrics = metrics, .row = *row};
+    p.deadline = now_ns() + budget_ns;
+    fnn_team_run(plan->n_threads, pass_body, &p);
+    *row = p.row;
+}
+
+/* ---- gradients ---- */
+
+typedef struct gradients_job {
+    batch b;
+    fnn_metrics *metrics;
+} gradients_job;
+
+static void gradients_body(void *job, fnn_worker *me) {
+    const gradients_job *g = job;
+    forward(&g->b, me);
+    loss(&g->b, me);
+    if (me->part.index == 0) *g->metrics = sum_slots(&g->b);
+    backward(&g->b, me);
+}
+
+void fnn_gradients(fnn_plan *plan, const float *params, const fnn_data *data, fnn_loss loss, int dropout, uint64_t seed,
+                   uint32_t step, float *gradients, fnn_metrics *metrics) {
+    gradients_job g = {.b = {.plan = plan,
+                             .params = params,
+                             .data = data,
+                             .n_rows = data->n_rows,
+                             .dropout = dropout,
+                             .seed = seed,
+                             .step = step,
+                             .loss = loss,
+                             .gradients = gradients},
+                       .metrics = metrics};
+    fnn_team_run(plan->n_threads, gradients_body, &g);
+}
+
+/* ---- training ---- */
+
+typedef struct training {
+    fnn_plan *plan;
+    float *params, *velocity;
+    fnn_epoch *epoch;
+    int64_t deadline;
+    int stop;
+    fnn_status status;
+} training;
+
+static void update_parameters(const training *t, float rate, fnn_worker *me) {
+    const fnn_net *net = t->plan->net;
+    for (int64_t variable = 0; variable < 2 * net->n_layers; variable++) {
+        if (!t->epoch->trainable[variable]) continue;
+        const fnn_layer *layer = &net->layers[variable / 2];
+        const int64_t at = variable % 2 == 0 ? layer->w : layer->b;
+        const int64_t end = variable % 2 == 0 ? layer->b : layer->b + fnn_panels(layer->n_out) * FNN_LANES;
+        float *velocity = t->velocity != NULL ? t->velocity + at : NULL;
+        t->plan->kernels->update(t->params + at, velocity, t->plan->gradients + at, t->epoch->update, rate,
+                                 t->epoch->momentum, end - at, me->part);
+    }
+}
+
+static void training_body(void *job, fnn_worker *me) {
+    training *t = job;
+    fnn_epoch *epoch = t->epoch;
+    const int64_t n_rows = epoch->data->n_rows;
+    batch b = {.plan = t->plan,
+               .params = t->params,
+               .data = epoch->data,
+               .rows = epoch->order,
+               .dropout = 1,
+               .seed = epoch->seed,
+               .loss = epoch->loss,
+               .gradients = t->plan->gradients};
+    for (int64_t step = epoch->step; step < epoch->n_steps; step++) {
+        b.first = step * epoch->batch_size;
+        b.n_rows = n_rows - b.first < epoch->batch_size ? n_rows - b.first : epoch->batch_size;
+        b.step = epoch->first_step + (uint32_t)step;
+        forward(&b, me);
+        loss(&b, me);
+        const fnn_metrics metrics = sum_slots(&b);
+        if (metrics.loss - metrics.loss != 0.0) { /* infinite or NaN: every member sees the same and leaves */
+            if (me->part.index == 0) t->status = FNN_ERR_DIVERGED;
+            break;
+        }
+        backward(&b, me);
+        update_parameters(t, epoch->rates[step], me);
+        if (me->part.index == 0) {
+            add_metrics(&epoch->metrics, metrics);
+            epoch->step = step + 1;
+            t->stop = now_ns() >= t->deadline;
+        }
+        fnn_team_barrier(me);
+        if (t->stop) break;
+    }
+}
+
+fnn_status fnn_train(fnn_plan *plan, float *params, float *velocity, fnn_epoch *epoch, int64_t budget_ns) {
+    training t = {.plan = plan, .params = params, .velocity = velocity, .epoch = epoch, .status = FNN_OK};
+    t.deadline = now_ns() + budget_ns;
+    if (epoch->step == 0 && epoch->order != NULL)
+        fnn_shuffle(epoch->order, epoch->data->n_rows, epoch->seed, FNN_STREAM_SHUFFLE, epoch->epoch);
+    fnn_team_run(plan->n_threads, training_body, &t);
+    return t.status;
+}

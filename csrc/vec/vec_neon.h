@@ -1,0 +1,98 @@
+/* vec_neon.h: sixteen floats in four NEON registers (aarch64). */
+#ifndef FNN_VEC_H
+#define FNN_VEC_H
+
+#include <arm_neon.h>
+#include <stdint.h>
+
+/* 6 x 4 accumulators, 4 weights and 1 broadcast of the 32 registers */
+#define FNN_MR 6
+#define FNN_NR 1
+#define FNN_EACH_MR(M) M(1) M(2) M(3) M(4) M(5) M(6)
+
+typedef struct v16 {
+    float32x4_t q0, q1, q2, q3;
+} v16;
+typedef struct m16 {
+    uint32x4_t q0, q1, q2, q3;
+} m16;
+
+static inline v16 v16_load(const float *p) {
+    return (v16){vld1q_f32(p), vld1q_f32(p + 4), vld1q_f32(p + 8), vld1q_f32(p + 12)};
+}
+static inline void v16_store(float *p, v16 a) {
+    vst1q_f32(p, a.q0);
+    vst1q_f32(p + 4, a.q1);
+    vst1q_f32(p + 8, a.q2);
+    vst1q_f32(p + 12, a.q3);
+}
+static inline v16 v16_set1(float x) {
+    const float32x4_t all = vdupq_n_f32(x);
+    return (v16){all, all, all, all};
+}
+
+#define FNN_BINARY(type, name, f)                                                                                      \
+    static inline type name(v16 a, v16 b) {                                                                            \
+        return (type){f(a.q0, b.q0), f(a.q1, b.q1), f(a.q2, b.q2), f(a.q3, b.q3)};                                     \
+    }
+FNN_BINARY(v16, v16_add, vaddq_f32)
+FNN_BINARY(v16, v16_sub, vsubq_f32)
+FNN_BINARY(v16, v16_mul, vmulq_f32)
+FNN_BINARY(v16, v16_div, vdivq_f32)
+FNN_BINARY(m16, v16_lt, vcltq_f32)
+FNN_BINARY(m16, v16_le, vcleq_f32)
+FNN_BINARY(m16, v16_eq, vceqq_f32)
+#undef FNN_BINARY
+
+static inline v16 v16_fma(v16 a, v16 b, v16 c) {
+    return (v16){vfmaq_f32(c.q0, a.q0, b.q0), vfmaq_f32(c.q1, a.q1, b.q1), vfmaq_f32(c.q2, a.q2, b.q2),
+                 vfmaq_f32(c.q3, a.q3, b.q3)};
+}
+static inline v16 v16_abs(v16 a) { return (v16){vabsq_f32(a.q0), vabsq_f32(a.q1), vabsq_f32(a.q2), vabsq_f32(a.q3)}; }
+static inline v16 v16_select(m16 m, v16 a, v16 b) {
+    return (v16){vbslq_f32(m.q0, a.q0, b.q0), vbslq_f32(m.q1, a.q1, b.q1), vbslq_f32(m.q2, a.q2, b.q2),
+                 vbslq_f32(m.q3, a.q3, b.q3)};
+}
+static inline m16 m16_from_bits(uint32_t bits) {
+    static const uint32_t lanes[4] = {1, 2, 4, 8};
+    const uint32x4_t lane = vld1q_u32(lanes);
+    return (m16){vtstq_u32(vdupq_n_u32(bits), lane), vtstq_u32(vdupq_n_u32(bits >> 4), lane),
+                 vtstq_u32(vdupq_n_u32(bits >> 8), lane), vtstq_u32(vdupq_n_u32(bits >> 12), lane)};
+}
+
+static inline float32x4_t fnn_pow2_quarter(float32x4_t n) {
+    return vreinterpretq_f32_s32(vshlq_n_s32(vaddq_s32(vcvtq_s32_f32(n), vdupq_n_s32(127)), 23));
+}
+/* 2^n for whole n in [-126, 127]; any value for NaN */
+static inline v16 v16_pow2(v16 n) {
+    return (v16){fnn_pow2_quarter(n.q0), fnn_pow2_quarter(n.q1), fnn_pow2_quarter(n.q2), fnn_pow2_quarter(n.q3)};
+}
+
+static inline float32x4_t fnn_split_quarter(float32x4_t a, float32x4_t *e) {
+    const int32x4_t bits = vreinterpretq_s32_f32(a);
+    const int32x4_t exponent = vshrq_n_s32(vsubq_s32(bits, vdupq_n_s32(0x3f3504f3)), 23);
+    *e = vcvtq_f32_s32(exponent);
+    return vreinterpretq_f32_s32(vsubq_s32(bits, vshlq_n_s32(exponent, 23)));
+}
+/* a = m * 2^e with m in [sqrt(1/2), sqrt(2)), for normal positive a: returns m */
+static inline v16 v16_split(v16 a, v16 *e) {
+    return (v16){fnn_split_quarter(a.q0, &e->q0), fnn_split_quarter(a.q1, &e->q1), fnn_split_quarter(a.q2, &e->q2),
+                 fnn_split_quarter(a.q3, &e->q3)};
+}
+
+/* to[j][i] = from[i][j] of a contiguous 16 x 16 block */
+static inline void v16_transpose(float *to, const float *from) {
+    for (int i = 0; i < 16; i += 4)
+        for (int j = 0; j < 16; j += 4) {
+            const float32x4_t r0 = vld1q_f32(from + 16 * i + j), r1 = vld1q_f32(from + 16 * (i + 1) + j);
+            const float32x4_t r2 = vld1q_f32(from + 16 * (i + 2) + j), r3 = vld1q_f32(from + 16 * (i + 3) + j);
+            const float32x4_t a = vzip1q_f32(r0, r2), b = vzip1q_f32(r1, r3);
+            const float32x4_t c = vzip2q_f32(r0, r2), d = vzip2q_f32(r1, r3);
+            vst1q_f32(to + 16 * j + i, vzip1q_f32(a, b));
+            vst1q_f32(to + 16 * (j + 1) + i, vzip2q_f32(a, b));
+            vst1q_f32(to + 16 * (j + 2) + i, vzip1q_f32(c, d));
+            vst1q_f32(to + 16 * (j + 3) + i, vzip2q_f32(c, d));
+        }
+}
+
+#endif

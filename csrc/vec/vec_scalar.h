@@ -1,0 +1,74 @@
+/* vec_scalar.h: sixteen floats in plain C; fmaf is the one call to libm. */
+#ifndef FNN_VEC_H
+#define FNN_VEC_H
+
+#include <math.h>
+#include <stdint.h>
+#include <string.h>
+
+#define FNN_MR 1
+#define FNN_NR 1
+#define FNN_EACH_MR(M) M(1)
+
+typedef struct v16 {
+    float at[16];
+} v16;
+typedef struct m16 {
+    uint8_t at[16];
+} m16;
+
+#define FNN_LANEWISE(type, expression)                                                                                 \
+    type result;                                                                                                       \
+    for (int i = 0; i < 16; i++) result.at[i] = (expression);                                                          \
+    return result
+
+static inline v16 v16_load(const float *p) { FNN_LANEWISE(v16, p[i]); }
+static inline void v16_store(float *p, v16 a) { memcpy(p, a.at, sizeof a.at); }
+static inline v16 v16_set1(float x) { FNN_LANEWISE(v16, x); }
+static inline v16 v16_add(v16 a, v16 b) { FNN_LANEWISE(v16, a.at[i] + b.at[i]); }
+static inline v16 v16_sub(v16 a, v16 b) { FNN_LANEWISE(v16, a.at[i] - b.at[i]); }
+static inline v16 v16_mul(v16 a, v16 b) { FNN_LANEWISE(v16, a.at[i] * b.at[i]); }
+static inline v16 v16_div(v16 a, v16 b) { FNN_LANEWISE(v16, a.at[i] / b.at[i]); }
+static inline v16 v16_fma(v16 a, v16 b, v16 c) { FNN_LANEWISE(v16, fmaf(a.at[i], b.at[i], c.at[i])); }
+static inline v16 v16_abs(v16 a) { FNN_LANEWISE(v16, __builtin_fabsf(a.at[i])); }
+static inline m16 v16_lt(v16 a, v16 b) { FNN_LANEWISE(m16, a.at[i] < b.at[i]); }
+static inline m16 v16_le(v16 a, v16 b) { FNN_LANEWISE(m16, a.at[i] <= b.at[i]); }
+static inline m16 v16_eq(v16 a, v16 b) { FNN_LANEWISE(m16, a.at[i] == b.at[i]); }
+static inline v16 v16_select(m16 m, v16 a, v16 b) { FNN_LANEWISE(v16, m.at[i] ? a.at[i] : b.at[i]); }
+static inline m16 m16_from_bits(uint32_t bits) { FNN_LANEWISE(m16, bits >> i & 1); }
+
+static inline int32_t fnn_bits(float x) {
+    int32_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    return bits;
+}
+static inline float fnn_from_bits(int32_t bits) {
+    float x;
+    memcpy(&x, &bits, sizeof x);
+    return x;
+}
+
+/* 2^n for whole n in [-126, 127]; any value for NaN */
+static inline v16 v16_pow2(v16 n) {
+    FNN_LANEWISE(v16, n.at[i] >= -126.0f && n.at[i] <= 127.0f ? fnn_from_bits(((int32_t)n.at[i] + 127) << 23) : 0.0f);
+}
+
+/* a = m * 2^e with m in [sqrt(1/2), sqrt(2)), for normal positive a: returns m */
+static inline v16 v16_split(v16 a, v16 *e) {
+    v16 m;
+    for (int i = 0; i < 16; i++) {
+        const int32_t exponent = (fnn_bits(a.at[i]) - 0x3f3504f3) >> 23;
+        e->at[i] = (float)exponent;
+        m.at[i] = fnn_from_bits((int32_t)((uint32_t)fnn_bits(a.at[i]) - ((uint32_t)exponent << 23)));
+    }
+    return m;
+}
+
+/* to[j][i] = from[i][j] of a contiguous 16 x 16 block */
+static inline void v16_transpose(float *to, const float *from) {
+    for (int i = 0; i < 16; i++)
+        for (int j = 0; j < 16; j++) to[16 * j + i] = from[16 * i + j];
+}
+
+#undef FNN_LANEWISE
+#endif

@@ -1,0 +1,120 @@
+"""Arrays that come from a user, checked once: dtype, shape, order and range, with errors that name the argument.
+
+What leaves here is what the C core takes: C-contiguous uint8 or float32 rows, int32 labels, float32 targets.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import numpy as np
+
+_log = logging.getLogger("fastnn")
+
+_ROW_SUM_TOLERANCE = 1e-4  # of a row of probabilities: about 1,000 float32 roundings
+
+
+def as_array(value: Any, name: str) -> np.ndarray:
+    """A NumPy array over anything with ``__array__``, the buffer protocol, ``__dlpack__`` on the CPU, or nested lists."""
+    if isinstance(value, np.ndarray):
+        array = value
+    elif hasattr(value, "__array__") or not hasattr(value, "__dlpack__"):
+        try:
+            array = np.asarray(value)
+        except ValueError as error:  # ragged nested lists
+            raise ValueError(f"{name} must be a rectangular array of numbers, got {type(value).__name__}: {error}") from None
+    else:
+        array = np.from_dlpack(value)
+    if array.dtype.kind not in "biuf":
+        raise TypeError(f"{name} must hold real numbers, got dtype {array.dtype} from {type(value).__name__}")
+    return array
+
+
+def as_rows(x: Any, n_in: int, name: str = "x") -> np.ndarray:
+    """Rows of the network's input: (n, n_in), uint8 as it is, everything else as float32."""
+    array = as_array(x, name)
+    if array.ndim != 2:
+        hint = f"; for one row give {name}[None, :]" if array.shape == (n_in,) else ""
+        raise ValueError(f"{name} must have shape (n, {n_in}), got {array.ndim} dimension(s) {array.shape}{hint}")
+    if array.shape[1] != n_in:
+        raise ValueError(f"{name} must have shape (n, {n_in}), got {array.shape}: {array.shape[1]} features a row")
+    if array.shape[0] >= 2**31:
+        raise ValueError(f"{name} must have fewer than 2**31 rows, got {array.shape[0]}")
+    if array.dtype == np.uint8:
+        return np.ascontiguousarray(array)
+    return _as_float32(array, name)
+
+
+def as_targets(y: Any, n_rows: int, n_out: int, loss: str, name: str = "y") -> np.ndarray:
+    """What the loss compares with: int32 class indices (n,), or float32 targets (n, n_out)."""
+    array = as_array(y, name)
+    if array.ndim == 0 or array.shape[0] != n_rows:
+        raise ValueError(f"{name} must have one entry for each of the {n_rows} rows of x, got shape {array.shape}")
+    if loss == "softmax_cross_entropy":
+        if array.ndim == 1:
+            return _as_labels(array, n_out, name)
+        return _as_probabilities(_as_matrix(array, n_out, name, "or class indices of shape (n,)"), name)
+    if array.ndim == 1 and n_out == 1:
+        array = array[:, None]
+    targets = _as_matrix(array, n_out, name, f"for {loss}")
+    if loss == "sigmoid_cross_entropy" and targets.size and (targets.min() < 0 or targets.max() > 1):
+        row = int(np.argmax(((targets < 0) | (targets > 1)).any(axis=1)))
+        raise ValueError(f"{name} must hold numbers in [0, 1] for {loss}, got {targets[row].tolist()} in row {row}")
+    return targets
+
+
+def as_parameter(value: Any, shape: tuple[int, ...], name: str) -> np.ndarray:
+    """Values for a variable: float32, exactly its shape, finite."""
+    array = as_array(value, name)
+    if array.shape != shape:
+        raise ValueError(f"{name} must have shape {shape}, got {array.shape}")
+    return _finite(_as_float32(array, name), name)
+
+
+def _as_float32(array: np.ndarray, name: str) -> np.ndarray:
+    if array.dtype != np.float32:
+        _log.info("%s: converted from %s to float32", name, array.dtype)
+        with np.errstate(over="ignore"):
+            array = array.astype(np.float32)
+    return np.ascontiguousarray(array)
+
+
+def _finite(array: np.ndarray, name: str) -> np.ndarray:
+    good = np.isfinite(array)
+    if not good.all():
+        at = tuple(int(i) for i in np.argwhere(~good)[0])
+        raise ValueError(f"{name} must be finite, got {array[at]} at index {at if len(at) != 1 else at[0]}")
+    return array
+
+
+def _as_labels(array: np.ndarray, n_out: int, name: str) -> np.ndarray:
+    if array.dtype.kind == "f":
+        whole = array == np.floor(array)  # False for NaN
+        whole &= np.isfinite(array)
+        if not whole.all():
+            at = int(np.argmin(whole))
+            raise ValueError(f"{name} must hold class indices, whole numbers in [0, {n_out - 1}], got {array[at]} in row {at}")
+    bad = (array < 0) | (array >= n_out)
+    if bad.any():
+        at = int(np.argmax(bad))
+        raise ValueError(f"{name} must hold class indices in [0, {n_out - 1}], got {array[at]} in row {at}")
+    return np.ascontiguousarray(array, dtype=np.int32)
+
+
+def _as_matrix(array: np.ndarray, n_out: int, name: str, otherwise: str) -> np.ndarray:
+    if array.ndim != 2 or array.shape[1] != n_out:
+        raise ValueError(f"{name} must have shape (n, {n_out}) {otherwise}, got {array.shape}")
+    return _finite(_as_float32(array, name), name)
+
+
+def _as_probabilities(targets: np.ndarray, name: str) -> np.ndarray:
+    sums = targets.sum(axis=1, dtype=np.float64)
+    bad = (targets < 0).any(axis=1) | (np.abs(sums - 1) > _ROW_SUM_TOLERANCE)
+    if bad.any():
+        at = int(np.argmax(bad))
+        raise ValueError(
+            f"{name} must hold a probability for each class, non-negative with rows that sum to 1, "
+            f"got {targets[at].tolist()} in row {at}"
+        )
+    return targets

@@ -1,0 +1,145 @@
+# The part of csrc/fnn.h that the border calls.
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+
+cdef extern from "fnn.h" nogil:
+    ctypedef enum fnn_status:
+        FNN_OK
+        FNN_ERR_MEMORY
+        FNN_ERR_DIVERGED
+
+    const char *fnn_status_text(fnn_status status)
+
+    void *fnn_alloc(size_t size)
+    void fnn_free(void *block)
+    int64_t fnn_alloc_count()
+
+    ctypedef enum fnn_stream:
+        FNN_STREAM_SHUFFLE
+        FNN_STREAM_SPLIT
+
+    void fnn_philox(uint32_t *out, const uint32_t *counter, uint64_t seed)
+    void fnn_shuffle(uint32_t *order, int64_t n, uint64_t seed, fnn_stream stream, uint32_t epoch)
+
+    ctypedef enum fnn_distribution:
+        FNN_UNIFORM
+        FNN_NORMAL
+        FNN_TRUNCATED_NORMAL
+
+    void fnn_draw(float *out, int64_t n, fnn_distribution distribution, double a, double b, uint64_t seed, int variable)
+    void fnn_digits(uint8_t *images, uint8_t *labels, int64_t first, int64_t n, uint64_t seed)
+
+    ctypedef enum fnn_activation:
+        FNN_LINEAR
+        FNN_SIGMOID
+        FNN_TANH
+        FNN_RELU
+
+    ctypedef enum fnn_link:
+        FNN_IDENTITY
+        FNN_LOGISTIC
+        FNN_SOFTMAX
+
+    ctypedef enum fnn_loss:
+        FNN_SQUARED_ERROR
+        FNN_SIGMOID_CROSS_ENTROPY
+        FNN_SOFTMAX_CROSS_ENTROPY
+
+    ctypedef struct fnn_dropout:
+        uint32_t threshold
+        float train_scale
+        float predict_scale
+
+    ctypedef struct fnn_layer:
+        int64_t n_in
+        int64_t n_out
+        fnn_activation activation
+        fnn_dropout dropout
+        int64_t w
+        int64_t b
+
+    ctypedef struct fnn_input:
+        int64_t n_in
+        double scale
+        double offset
+        fnn_dropout dropout
+
+    ctypedef struct fnn_net:
+        fnn_input input
+        int64_t n_layers
+        int64_t n_floats
+        fnn_layer *layers
+
+    fnn_net *fnn_net_create(const fnn_input *input, const fnn_layer *layers, int64_t n_layers)
+    void fnn_pack(float *packed, const float *matrix, int64_t n_in, int64_t n_out)
+    void fnn_unpack(float *matrix, const float *packed, int64_t n_in, int64_t n_out)
+
+    ctypedef enum fnn_type:
+        FNN_UINT8
+        FNN_FLOAT32
+
+    ctypedef struct fnn_data:
+        int64_t n_rows
+        fnn_type x_type
+        const void *x
+        const int32_t *labels
+        const float *targets
+
+    ctypedef enum fnn_function:
+        FNN_EXP
+        FNN_LOG
+        FNN_LOG1P
+        FNN_FN_SIGMOID
+        FNN_FN_TANH
+        FNN_FN_RELU
+
+    ctypedef enum fnn_update:
+        FNN_SGD
+        FNN_MOMENTUM
+        FNN_NESTEROV
+
+    ctypedef struct fnn_kernels:
+        const char *name
+        void apply(float *y, const float *x, int64_t n, fnn_function function) noexcept nogil
+
+    int fnn_isa_use(const char *name)
+    const fnn_kernels *fnn_isa()
+    const fnn_kernels *fnn_isa_available(int i)
+
+    const char *fnn_team_backend()
+
+    ctypedef struct fnn_plan:
+        pass
+
+    ctypedef struct fnn_metrics:
+        double loss
+        int64_t hits
+        int64_t rows
+
+    fnn_status fnn_plan_create(fnn_plan **plan, const fnn_net *net, int64_t n_batch, int training, int n_threads)
+    void fnn_plan_destroy(fnn_plan *plan)
+    void fnn_plan_poison(fnn_plan *plan, int byte)
+    int fnn_threads_worth(const fnn_net *net, int64_t n_batch, int n_threads)
+    void fnn_predict(fnn_plan *plan, const float *params, const fnn_data *data, fnn_link link, int64_t budget_ns,
+                     int64_t *row, float *out)
+    void fnn_evaluate(fnn_plan *plan, const float *params, const fnn_data *data, fnn_loss loss, int64_t budget_ns,
+                      int64_t *row, fnn_metrics *metrics)
+    void fnn_gradients(fnn_plan *plan, const float *params, const fnn_data *data, fnn_loss loss, int dropout,
+                       uint64_t seed, uint32_t step, float *gradients, fnn_metrics *metrics)
+
+    ctypedef struct fnn_epoch:
+        const fnn_data *data
+        fnn_loss loss
+        fnn_update update
+        float momentum
+        const float *rates
+        const uint8_t *trainable
+        uint32_t *order
+        uint64_t seed
+        uint32_t epoch
+        uint32_t first_step
+        int64_t batch_size
+        int64_t n_steps
+        int64_t step
+        fnn_metrics metrics
+
+    fnn_status fnn_train(fnn_plan *plan, float *params, float *velocity, fnn_epoch *epoch, int64_t budget_ns)

@@ -1,0 +1,421 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, freethreading_compatible=True
+"""The border between Python and the C core: owns the C objects, releases the GIL, turns statuses into exceptions.
+
+No arithmetic happens here.  Array arguments have been checked by ``_arrays``; calls that may run long come back from C
+every 50 ms or so, at a step border, so that Ctrl-C is seen.
+"""
+import os
+import threading
+
+import numpy as np
+
+from ._arrays import as_parameter, as_rows, as_targets
+
+cdef extern from "Python.h":
+    int PyErr_CheckSignals() except -1
+
+cdef int64_t BUDGET_NS = 50_000_000
+cdef int64_t PASS_ROWS = 256  # rows that prediction and evaluation take at a time
+
+cdef dict ACTIVATIONS = {"linear": FNN_LINEAR, "sigmoid": FNN_SIGMOID, "tanh": FNN_TANH, "relu": FNN_RELU}
+cdef dict LINKS = {"identity": FNN_IDENTITY, "sigmoid": FNN_LOGISTIC, "softmax": FNN_SOFTMAX}
+cdef dict LOSSES = {
+    "squared_error": FNN_SQUARED_ERROR,
+    "sigmoid_cross_entropy": FNN_SIGMOID_CROSS_ENTROPY,
+    "softmax_cross_entropy": FNN_SOFTMAX_CROSS_ENTROPY,
+}
+cdef dict DISTRIBUTIONS = {"uniform": FNN_UNIFORM, "normal": FNN_NORMAL, "truncated_normal": FNN_TRUNCATED_NORMAL}
+cdef dict STREAMS = {"shuffle": FNN_STREAM_SHUFFLE, "split": FNN_STREAM_SPLIT}
+cdef dict FUNCTIONS = {
+    "exp": FNN_EXP, "log": FNN_LOG, "log1p": FNN_LOG1P,
+    "sigmoid": FNN_FN_SIGMOID, "tanh": FNN_FN_TANH, "relu": FNN_FN_RELU,
+}
+
+
+# ---- instruction sets and the machine ----------------------------------------------------------------------------
+
+def available_isas():
+    """Names of the kernel tables that this build has and this processor runs, best first."""
+    names = []
+    while fnn_isa_available(len(names)) != NULL:
+        names.append(fnn_isa_available(len(names)).name.decode())
+    return tuple(names)
+
+
+def isa():
+    """Name of the kernel table that new plans use."""
+    return fnn_isa().name.decode()
+
+
+def use_isa(str name not None):
+    if not name or not fnn_isa_use(name.encode()):
+        raise ValueError(f"isa must be one of {', '.join(available_isas())}, got {name!r}")
+
+
+def team_backend():
+    """What supplies threads: "openmp" or "pthread"."""
+    return fnn_team_backend().decode()
+
+
+def alloc_count():
+    """Number of blocks that the C core has allocated so far."""
+    return fnn_alloc_count()
+
+
+if not fnn_isa_use(os.environ.get("FASTNN_ISA", "").encode()):
+    raise ImportError(
+        f"FASTNN_ISA must be one of {', '.join(available_isas())} on this machine, got {os.environ['FASTNN_ISA']!r}"
+    )
+
+
+# ---- random numbers ----------------------------------------------------------------------------------------------
+
+def philox(counter, uint64_t seed):
+    """The four words of one Philox4x32-10 block."""
+    cdef uint32_t[4] words, out
+    for i in range(4):
+        words[i] = counter[i]
+    fnn_philox(out, words, seed)
+    return out[0], out[1], out[2], out[3]
+
+
+def permutation(int64_t n, uint64_t seed, uint32_t epoch=0, str stream="shuffle"):
+    """A permutation of 0..n-1, uint32."""
+    order = np.empty(n, np.uint32)
+    cdef uint32_t[::1] view = order
+    cdef fnn_stream which = STREAMS[stream]
+    if n > 0:
+        with nogil:
+            fnn_shuffle(&view[0], n, seed, which, epoch)
+    return order
+
+
+def draw(str distribution, int64_t n, double a, double b, uint64_t seed, int variable):
+    """n float32 values of a distribution: "uniform" on [a, b), "normal" and "truncated_normal" of mean a, deviation b."""
+    values = np.empty(n, np.float32)
+    cdef float[::1] view = values
+    cdef fnn_distribution which = DISTRIBUTIONS[distribution]
+    if n > 0:
+        with nogil:
+            fnn_draw(&view[0], n, which, a, b, seed, variable)
+    return values
+
+
+def synthetic_digits(int64_t first, int64_t n, uint64_t seed):
+    """Images (n, 784) and labels (n,), both uint8, of digits first, first + 1, ... of the series of this seed."""
+    images = np.empty((n, 784), np.uint8)
+    labels = np.empty(n, np.uint8)
+    cdef uint8_t[:, ::1] image_view = images
+    cdef uint8_t[::1] label_view = labels
+    cdef int64_t done = 0, count
+    while done < n:  # 1,000 images take about 30 ms
+        count = min(1000, n - done)
+        with nogil:
+            fnn_digits(&image_view[done, 0], &label_view[done], first + done, count, seed)
+        done += count
+        PyErr_CheckSignals()
+    return images, labels
+
+
+def apply(str function, const float[::1] x, str isa=None):
+    """An element-wise function of the kernels, for tests."""
+    cdef const fnn_kernels *kernels = fnn_isa()
+    cdef fnn_function which = FUNCTIONS[function]
+    if isa is not None:
+        kernels = fnn_isa_available(available_isas().index(isa))
+    y = np.empty(x.shape[0], np.float32)
+    cdef float[::1] view = y
+    if x.shape[0] > 0:
+        with nogil:
+            kernels.apply(&view[0], &x[0], x.shape[0], which)
+    return y
+
+
+# ---- networks ----------------------------------------------------------------------------------------------------
+
+cdef int check(fnn_status status) except -1:
+    if status == FNN_OK:
+        return 0
+    if status == FNN_ERR_MEMORY:
+        raise MemoryError("fastnn: out of memory")
+    raise RuntimeError(f"fastnn: {fnn_status_text(status).decode()}")
+
+
+cdef fnn_dropout dropout_of(description):
+    cdef fnn_dropout dropout
+    dropout.threshold, dropout.train_scale, dropout.predict_scale = description or (65536, 1.0, 1.0)
+    return dropout
+
+
+cdef class Data:
+    """Rows and, unless the data is for prediction, targets; keeps the arrays alive that the C side points to."""
+    cdef fnn_data c
+    cdef readonly object x, y
+
+    def __cinit__(self, Net net not None, x, y=None, str loss=None, str x_name="x", str y_name="y"):
+        cdef const uint8_t[:, ::1] bytes_view
+        cdef const float[:, ::1] float_view
+        cdef const int32_t[::1] label_view
+        cdef const float[:, ::1] target_view
+        self.x = as_rows(x, net.n_in, x_name)
+        self.c.n_rows = self.x.shape[0]
+        if loss is not None:
+            self.y = as_targets(y, self.c.n_rows, net.n_out, loss, y_name)
+        if self.c.n_rows == 0:
+            return
+        if self.x.dtype == np.uint8:
+            bytes_view = self.x
+            self.c.x_type = FNN_UINT8
+            self.c.x = &bytes_view[0, 0]
+        else:
+            float_view = self.x
+            self.c.x_type = FNN_FLOAT32
+            self.c.x = &float_view[0, 0]
+        if self.y is None:
+            return
+        if self.y.ndim == 1:
+            label_view = self.y
+            self.c.labels = &label_view[0]
+        else:
+            target_view = self.y
+            self.c.targets = &target_view[0, 0]
+
+    def __len__(self):
+        return self.c.n_rows
+
+
+cdef class Plan:
+    """Memory for one kind of work on one network."""
+    cdef fnn_plan *c
+    cdef Net net
+    cdef readonly int n_threads
+    cdef readonly str isa
+
+    def __cinit__(self, Net net not None, int64_t n_batch, bint training, int n_threads):
+        self.net = net
+        self.n_threads = n_threads
+        self.isa = fnn_isa().name.decode()
+        check(fnn_plan_create(&self.c, net.c, n_batch, training, n_threads))
+
+    def __dealloc__(self):
+        fnn_plan_destroy(self.c)
+
+    def poison(self, int byte):
+        fnn_plan_poison(self.c, byte)
+
+
+cdef class Net:
+    """A network's description and parameters.  A lock of its own lets threads share it."""
+    cdef fnn_net *c
+    cdef float *params
+    cdef readonly object lock
+    cdef Plan pass_plan
+
+    def __cinit__(self, int64_t n_in, double scale, double offset, input_dropout, layers):
+        cdef fnn_input c_input
+        cdef fnn_layer *c_layers
+        c_input.n_in = n_in
+        c_input.scale = scale
+        c_input.offset = offset
+        c_input.dropout = dropout_of(input_dropout)
+        self.lock = threading.Lock()
+        c_layers = <fnn_layer *>fnn_alloc(len(layers) * sizeof(fnn_layer))
+        if c_layers == NULL:
+            check(FNN_ERR_MEMORY)
+        try:
+            for i, (n_out, activation, dropout) in enumerate(layers):
+                c_layers[i].n_out = n_out
+                c_layers[i].activation = ACTIVATIONS[activation]
+                c_layers[i].dropout = dropout_of(dropout)
+            self.c = fnn_net_create(&c_input, c_layers, len(layers))
+        finally:
+            fnn_free(c_layers)
+        if self.c == NULL:
+            check(FNN_ERR_MEMORY)
+        self.params = <float *>fnn_alloc(self.c.n_floats * sizeof(float))
+        if self.params == NULL:
+            check(FNN_ERR_MEMORY)
+
+    def __dealloc__(self):
+        fnn_free(self.params)
+        fnn_free(self.c)
+
+    @property
+    def n_in(self):
+        return self.c.input.n_in
+
+    @property
+    def n_out(self):
+        return self.c.layers[self.c.n_layers - 1].n_out
+
+    cdef int64_t place(self, int layer, str which, int64_t *rows) except -1:
+        """Where a variable starts in a parameter block, and as a matrix of how many rows."""
+        rows[0] = self.c.layers[layer].n_in if which == "W" else 1
+        return self.c.layers[layer].w if which == "W" else self.c.layers[layer].b
+
+    cdef unpack(self, const float *block, int layer, str which):
+        cdef int64_t rows, place = self.place(layer, which, &rows), n_out = self.c.layers[layer].n_out
+        matrix = np.empty((rows, n_out), np.float32)
+        cdef float[:, ::1] view = matrix
+        fnn_unpack(&view[0, 0], block + place, rows, n_out)
+        return matrix if which == "W" else matrix[0]
+
+    def matrix(self, int layer, str which):
+        """A copy of a layer's "W" (n_in, n_out) or "b" (n_out,)."""
+        with self.lock:
+            return self.unpack(self.params, layer, which)
+
+    def assign(self, int layer, str which, value, str name):
+        cdef int64_t rows, place = self.place(layer, which, &rows), n_out = self.c.layers[layer].n_out
+        cdef object shape = (rows, n_out)
+        matrix = as_parameter(value, shape if which == "W" else shape[1:], name)
+        cdef const float[:, ::1] view = matrix.reshape(shape)
+        with self.lock:
+            fnn_pack(self.params + place, &view[0, 0], rows, n_out)
+
+    def threads_worth(self, int64_t n_batch, int limit):
+        """How many threads, of up to limit, batches of n_batch rows are worth."""
+        return fnn_threads_worth(self.c, n_batch, limit)
+
+    cdef Plan plan_for_pass(self, int n_threads):
+        """Called with the lock held."""
+        cdef Plan plan = self.pass_plan
+        if plan is None or plan.n_threads != n_threads or plan.isa != isa():
+            plan = self.pass_plan = Plan(self, PASS_ROWS, False, n_threads)
+            plan.net = None  # else the two would keep each other alive
+        return plan
+
+    def predict(self, Data data not None, str link, int n_threads):
+        """link(network(x)), float32 (n, n_out), in prediction mode."""
+        cdef fnn_link c_link = LINKS[link]
+        cdef int64_t row = 0
+        cdef Plan plan
+        out = np.empty((data.c.n_rows, self.n_out), np.float32)
+        cdef float[:, ::1] view = out
+        while row < data.c.n_rows:
+            with self.lock:
+                plan = self.plan_for_pass(n_threads)
+                with nogil:
+                    fnn_predict(plan.c, self.params, &data.c, c_link, BUDGET_NS, &row, &view[0, 0])
+            PyErr_CheckSignals()
+        return out
+
+    def evaluate(self, Data data not None, str loss, int n_threads):
+        """Sum of the rows' losses, number of units judged right, number of rows."""
+        cdef fnn_loss c_loss = LOSSES[loss]
+        cdef fnn_metrics metrics
+        cdef int64_t row = 0
+        cdef Plan plan
+        metrics.loss, metrics.hits, metrics.rows = 0.0, 0, 0
+        while row < data.c.n_rows:
+            with self.lock:
+                plan = self.plan_for_pass(n_threads)
+                with nogil:
+                    fnn_evaluate(plan.c, self.params, &data.c, c_loss, BUDGET_NS, &row, &metrics)
+            PyErr_CheckSignals()
+        return metrics.loss, metrics.hits, metrics.rows
+
+    def gradients(self, Data data not None, str loss, int n_threads, dropout=None, poison=None):
+        """Sum of the rows' losses, and the gradients of the mean loss: W and b of each layer in turn.
+
+        dropout: None for none, or (seed, step) for the masks of that training step.
+        """
+        cdef fnn_loss c_loss = LOSSES[loss]
+        cdef fnn_metrics metrics
+        cdef bint is_drawn = dropout is not None
+        cdef uint64_t seed
+        cdef uint32_t step
+        cdef Plan plan = Plan(self, data.c.n_rows, True, n_threads)
+        cdef float *block = <float *>fnn_alloc(self.c.n_floats * sizeof(float))
+        if block == NULL:
+            check(FNN_ERR_MEMORY)
+        try:
+            if poison is not None:
+                plan.poison(poison)
+            seed, step = dropout or (0, 0)
+            with self.lock, nogil:
+                fnn_gradients(plan.c, self.params, &data.c, c_loss, is_drawn, seed, step, block, &metrics)
+            return metrics.loss, [self.unpack(block, i // 2, "Wb"[i % 2]) for i in range(2 * self.c.n_layers)]
+        finally:
+            fnn_free(block)
+
+
+# ---- training ----------------------------------------------------------------------------------------------------
+
+class Diverged(Exception):
+    """Training met a loss that is not finite; args: the step of the epoch."""
+
+
+cdef class Training:
+    """What training adds to a network: velocity, and how many steps and epochs have begun."""
+    cdef Net net
+    cdef float *velocity
+    cdef fnn_loss loss
+    cdef fnn_update update
+    cdef float momentum
+    cdef Plan plan
+    cdef int64_t plan_rows
+    cdef readonly object seed
+    cdef public object step, epoch
+
+    def __cinit__(self, Net net not None, str loss, float momentum, bint nesterov, seed):
+        self.net = net
+        self.loss = LOSSES[loss]
+        self.update = FNN_SGD if momentum == 0 else FNN_NESTEROV if nesterov else FNN_MOMENTUM
+        self.momentum = momentum
+        self.seed = seed
+        self.step = self.epoch = 0
+        if self.update != FNN_SGD:
+            self.velocity = <float *>fnn_alloc(net.c.n_floats * sizeof(float))
+            if self.velocity == NULL:
+                check(FNN_ERR_MEMORY)
+
+    def __dealloc__(self):
+        fnn_free(self.velocity)
+
+    cdef int make_plan(self, int64_t n_batch, int n_threads) except -1:
+        if self.plan is None or self.plan_rows != n_batch or self.plan.n_threads != n_threads or self.plan.isa != isa():
+            self.plan = Plan(self.net, n_batch, True, n_threads)
+            self.plan_rows = n_batch
+        return 0
+
+    def run_epoch(self, Data data not None, int64_t batch_size, const float[::1] rates, const uint8_t[::1] trainable,
+                  uint32_t[::1] order, int n_threads, on_progress=None):
+        """One step for each of rates.  Returns sum of losses, units judged right, rows; order: scratch, or None.
+
+        on_progress(steps, rows, loss) is called every 50 ms or so.  Ctrl-C and divergence leave the network, step and
+        epoch as after the last good step.
+        """
+        cdef fnn_epoch epoch
+        cdef fnn_status status = FNN_OK
+        if rates.shape[0] == 0:
+            return 0.0, 0, 0
+        self.make_plan(batch_size, n_threads)
+        epoch.data = &data.c
+        epoch.loss = self.loss
+        epoch.update = self.update
+        epoch.momentum = self.momentum
+        epoch.rates = &rates[0]
+        epoch.trainable = &trainable[0]
+        epoch.order = NULL if order is None else &order[0]
+        epoch.seed = self.seed
+        epoch.epoch = self.epoch
+        epoch.first_step = self.step
+        epoch.batch_size = batch_size
+        epoch.n_steps = rates.shape[0]
+        epoch.step = 0
+        epoch.metrics.loss, epoch.metrics.hits, epoch.metrics.rows = 0.0, 0, 0
+        self.epoch += 1
+        try:
+            while epoch.step < epoch.n_steps:
+                with self.net.lock, nogil:
+                    status = fnn_train(self.plan.c, self.net.params, self.velocity, &epoch, BUDGET_NS)
+                if status == FNN_ERR_DIVERGED:
+                    raise Diverged(epoch.step)
+                check(status)
+                PyErr_CheckSignals()
+                if on_progress is not None:
+                    on_progress(epoch.step, epoch.metrics.rows, epoch.metrics.loss)
+        finally:
+            self.step += epoch.step
+        return epoch.metrics.loss, epoch.metrics.hits, epoch.metrics.rows

@@ -1,0 +1,133 @@
+"""Layers: what a network is made of. Small frozen descriptions without arithmetic and without weights.
+
+Two equal descriptions may stand for two layers: a network tells layers apart by their place, not by equality.
+"""
+
+import re
+from dataclasses import dataclass, field
+
+from . import _checks, initializers
+from .initializers import Initializer
+
+__all__ = ["ACTIVATIONS", "Dense", "Dropout", "Layer", "Rescaling", "from_config"]
+
+ACTIVATIONS = ("linear", "sigmoid", "tanh", "relu", "softmax")
+
+_NAME = re.compile(r"\w[\w.-]*(/\w[\w.-]*)*")
+
+
+class Layer(_checks.Described, family="layer"):
+    """Base of all layers."""
+
+
+@dataclass(frozen=True)
+class Dense(Layer):
+    """A layer in which every unit reads every input: y = f(x W + b).
+
+    Shapes: x (n, n_in), W (n_in, units), b (units,), y (n, units), float32.
+
+        linear   f(z) = z
+        sigmoid  f(z) = 1 / (1 + exp(-z))
+        tanh     f(z) = tanh z
+        relu     f(z) = max(z, 0)
+        softmax  f(z)_j = exp(z_j) / sum_k exp(z_k); last layer alone, folded into the loss
+
+    units: a positive integer. initializer, bias_initializer: a name or an Initializer, for W and for b.
+    name: of the variables "name/W" and "name/b"; parts of letters, digits, "_", "-" and "." with "/" between them, such
+    as "scope/hidden_1". None: the network chooses one.
+    TypeError, ValueError: an argument is none of these.
+    Source: Buduma, Fundamentals of Deep Learning, chapters 1 (neurons) and 3 (x W + b).
+    """
+
+    units: int
+    activation: str = "linear"
+    initializer: str | Initializer = field(default="he", kw_only=True)
+    bias_initializer: str | Initializer = field(default="zeros", kw_only=True)
+    name: str | None = field(default=None, kw_only=True)
+
+    def __post_init__(self) -> None:
+        self._set(
+            units=_checks.integer("units", self.units, 1),
+            activation=_checks.choice("activation", self.activation, ACTIVATIONS),
+            initializer=initializers.get(self.initializer),
+            bias_initializer=initializers.get(self.bias_initializer, argument="bias_initializer"),
+            name=_check_name(self.name),
+        )
+
+
+@dataclass(frozen=True)
+class Dropout(Layer):
+    """Keeps each unit with probability keep_prob (the book's p), otherwise makes it 0, in training alone.
+
+    Draws anew for each unit of each row at each step. A unit is kept where its 16 random bits are below the threshold
+    t = round(65536 keep_prob), so the exact probability is t / 65536; keep_prob = 1 draws nothing and changes nothing.
+
+        inverted (default)  training: y = x 65536 / t where kept, prediction: y = x
+        naive               training: y = x where kept,           prediction: y = x t / 65536
+
+    keep_prob: from 1/65536 to 1. naive: bool. name: as for Dense.
+    TypeError, ValueError: an argument is none of these.
+    Sources: Srivastava, Hinton, Krizhevsky, Sutskever and Salakhutdinov, "Dropout: A Simple Way to Prevent Neural
+    Networks from Overfitting", JMLR 2014; Buduma, Fundamentals of Deep Learning, chapter 2, both forms.
+    """
+
+    keep_prob: float
+    naive: bool = field(default=False, kw_only=True)
+    name: str | None = field(default=None, kw_only=True)
+
+    def __post_init__(self) -> None:
+        self._set(
+            keep_prob=_checks.number(
+                "keep_prob", self.keep_prob, "a number from 1/65536 to 1", lambda v: 1 / 65536 <= v <= 1
+            ),
+            naive=_checks.flag("naive", self.naive),
+            name=_check_name(self.name),
+        )
+
+    @property
+    def threshold(self) -> int:
+        """1 to 65536: a unit is kept where its 16 random bits are less."""
+        return round(65536 * self.keep_prob)
+
+    @property
+    def train_scale(self) -> float:
+        """What a kept unit is multiplied by in training."""
+        return 1.0 if self.naive else 65536 / self.threshold
+
+    @property
+    def predict_scale(self) -> float:
+        """What every unit is multiplied by in prediction."""
+        return self.threshold / 65536 if self.naive else 1.0
+
+
+@dataclass(frozen=True)
+class Rescaling(Layer):
+    """How raw input becomes numbers, first layer alone: x' = float32(float64(x) * scale + offset).
+
+    Stored with the model, so that prediction sees what training saw: Rescaling(1 / 255) for pixels of a byte.
+    scale: a finite number other than 0. offset: a finite number. Both stay float64.
+    TypeError, ValueError: an argument is none of these.
+    """
+
+    scale: float
+    offset: float = 0.0
+
+    def __post_init__(self) -> None:
+        self._set(
+            scale=_checks.number("scale", self.scale, "a finite number other than 0", lambda v: v != 0),
+            offset=_checks.number("offset", self.offset),
+        )
+
+
+def _check_name(name: str | None) -> str | None:
+    expected = 'None or a name such as "scope/hidden_1"'
+    if name is None:
+        return None
+    if not isinstance(name, str):
+        raise _checks.wrong_kind("name", expected, name)
+    if not _NAME.fullmatch(name):
+        raise _checks.wrong_value("name", expected, name)
+    return str(name)
+
+
+from_config = Layer.from_config

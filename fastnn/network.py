@@ -1,0 +1,355 @@
+"""Network: a list of layers, their parameters, and what is asked of them."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from . import _checks, _core, layers as _layers, losses as _losses, runtime
+from ._seeds import Seed, as_seed
+from .layers import Dense, Dropout, Layer, Rescaling
+
+_FORMAT = "fastnn-network"
+_FORMAT_VERSION = 1
+
+
+class Variable:
+    """One named parameter of a network: "hidden_1/W" (n_in, n_out) or "hidden_1/b" (n_out,), float32.
+
+    trainable: False freezes it, from the next epoch on.
+    """
+
+    def __init__(self, net: _core.Net, name: str, layer: int, which: str, shape: tuple[int, ...]) -> None:
+        self._net, self._layer, self._which = net, layer, which
+        self.name = name
+        self.shape = shape
+        self.trainable = True
+
+    @property
+    def size(self) -> int:
+        """Number of values."""
+        return int(np.prod(self.shape))
+
+    @property
+    def value(self) -> NDArray[np.float32]:
+        """A read-only copy of the values."""
+        array: NDArray[np.float32] = self._net.matrix(self._layer, self._which)
+        array.flags.writeable = False
+        return array
+
+    def assign(self, value: ArrayLike) -> None:
+        """Sets all values. TypeError: not numbers. ValueError: another shape, or a value that is not finite."""
+        self._net.assign(self._layer, self._which, value, self.name)
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
+        if copy is False:
+            raise ValueError(f"{self.name} cannot be had without a copy: the engine stores it in panels")
+        return self.value if dtype is None else self.value.astype(dtype, copy=False)
+
+    def __repr__(self) -> str:
+        return f"Variable({self.name!r}, shape={self.shape}{'' if self.trainable else ', trainable=False'})"
+
+
+class Variables(Mapping[str, Variable]):
+    """A network's variables by name, in the order of its layers; ``variables[name] = array`` assigns."""
+
+    def __init__(self, variables: Sequence[Variable]) -> None:
+        self._by_name = {variable.name: variable for variable in variables}
+
+    def __getitem__(self, name: str) -> Variable:
+        try:
+            return self._by_name[name]
+        except KeyError:
+            raise KeyError(f"no variable {name!r}; there are {', '.join(self._by_name)}") from None
+
+    def __setitem__(self, name: str, value: ArrayLike) -> None:
+        self[name].assign(value)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._by_name)
+
+    def __len__(self) -> int:
+        return len(self._by_name)
+
+    def __repr__(self) -> str:
+        return f"Variables({', '.join(map(repr, self.values()))})"
+
+
+class Network:
+    """A feed-forward network.
+
+    n_in: features of an input row. layers: an optional ``Rescaling``, then ``Dense`` layers, each (and the input) with
+    at most one ``Dropout`` behind it; none behind the last. The last layer's activation may be "softmax".
+    seed: initial values, and the streams of a Trainer, are functions of it: an integer from 0 to 2**64 - 1, a
+    SeedSequence, a Generator, or None for fresh entropy, which ``net.seed`` then tells.
+
+    ``link`` turns the last layer's outputs into what they mean: "softmax" (classes), "sigmoid" (labels), "identity"
+    (values), or None before a loss or a softmax layer has said so.
+
+    TypeError, ValueError: an argument is none of these, or the layers do not make a network.
+    """
+
+    def __init__(self, n_in: int, layers: Sequence[Layer], *, seed: Seed = None) -> None:
+        self.n_in = _checks.integer("n_in", n_in, 1)
+        self.layers = _check_layers(layers)
+        self.seed = as_seed(seed)
+        self._dense = _name_layers([layer for layer in self.layers if isinstance(layer, Dense)])
+        self.n_out = self._dense[-1][1].units
+        self.link: str | None = "softmax" if self._dense[-1][1].activation == "softmax" else None
+        self._net = _build(self.n_in, self.layers)
+        self.variables = Variables(self._make_variables())
+        self._initialize()
+
+    def _make_variables(self) -> list[Variable]:
+        variables, n_in = [], self.n_in
+        for i, (name, dense) in enumerate(self._dense):
+            variables.append(Variable(self._net, f"{name}/W", i, "W", (n_in, dense.units)))
+            variables.append(Variable(self._net, f"{name}/b", i, "b", (dense.units,)))
+            n_in = dense.units
+        return variables
+
+    def _initialize(self) -> None:
+        for i, variable in enumerate(self.variables.values()):
+            dense = self._dense[i // 2][1]
+            initializer = dense.initializer if i % 2 == 0 else dense.bias_initializer
+            variable.assign(initializer(variable.shape, seed=self.seed, variable=i))  # type: ignore[operator]
+
+    # ---- what it says ----
+
+    def __call__(self, x: ArrayLike, *, num_threads: int | None = None) -> NDArray[np.float32]:
+        """The last layer's outputs for each row of x: (n, n_out) float32; for a classifier the logits.
+
+        x: (n, n_in), n may be 0; uint8 and float32 are taken as they are, other numbers converted to float32.
+        """
+        return self._predict(x, "identity", num_threads)
+
+    def predict_proba(self, x: ArrayLike, *, num_threads: int | None = None) -> NDArray[np.float32]:
+        """Probabilities (n, n_out) float32: of each class (they sum to 1), or of each label.
+
+        RuntimeError: the network predicts values, or no loss has said yet what its outputs mean.
+        """
+        if self.link not in ("softmax", "sigmoid"):
+            raise RuntimeError(f"predict_proba needs a classifier, {self._said_of_link()}; net(x) gives the outputs")
+        return self._predict(x, self.link, num_threads)
+
+    def predict(self, x: ArrayLike, *, num_threads: int | None = None) -> NDArray[Any]:
+        """What the network takes each row of x for.
+
+        link "softmax": the most probable class, the first of equals: (n,) int64. "sigmoid": whether each label is more
+        probable than not: (n, n_out) int64. "identity": the values: (n, n_out) float32.
+        RuntimeError: no loss has said yet what the outputs mean.
+        """
+        if self.link is None:
+            raise RuntimeError(f"predict needs to know what the outputs mean, {self._said_of_link()}; net(x) gives them")
+        outputs = self._predict(x, "identity", num_threads)
+        if self.link == "softmax":
+            return outputs.argmax(axis=1)
+        return (outputs > 0).astype(np.int64) if self.link == "sigmoid" else outputs
+
+    def _said_of_link(self) -> str:
+        if self.link is None:
+            return "and this network has neither a softmax layer nor, so far, a Trainer whose loss tells"
+        return f"and this network's link is {self.link!r}"
+
+    def _predict(self, x: ArrayLike, link: str, num_threads: int | None) -> NDArray[np.float32]:
+        data = _core.Data(self._net, x)
+        result: NDArray[np.float32] = self._net.predict(data, link, self._threads(len(data), num_threads))
+        return result
+
+    def gradients(
+        self, x: ArrayLike, y: ArrayLike, *, loss: str | _losses.Loss | None = None, num_threads: int | None = None
+    ) -> dict[str, NDArray[np.float32]]:
+        """Gradient of the mean loss over the rows of x at each variable, by name, without dropout.
+
+        y: as for ``Trainer.fit``. loss: a name or a Loss; None: the one that goes with ``link``.
+        ValueError: x has no rows, or the two do not fit the network or each other.
+        """
+        chosen = self._own_loss() if loss is None else _losses.get(loss)
+        data = _core.Data(self._net, x, y, chosen.name)
+        if len(data) == 0:
+            raise ValueError("x must have at least one row, got none")
+        _, arrays = self._net.gradients(data, chosen.name, self._threads(len(data), num_threads))
+        return dict(zip(self.variables, arrays, strict=True))
+
+    def _own_loss(self) -> _losses.Loss:
+        names = {"softmax": "softmax_cross_entropy", "sigmoid": "sigmoid_cross_entropy", "identity": "squared_error"}
+        if self.link is None:
+            raise ValueError(f"loss must be given, {self._said_of_link()}")
+        return _losses.get(names[self.link])
+
+    def _threads(self, n_batch: int, num_threads: int | None) -> int:
+        """Exactly as many as asked for, or as many as the work is worth."""
+        if num_threads is None:
+            return int(self._net.threads_worth(n_batch, runtime.num_threads()))
+        return _checks.integer("num_threads", num_threads, 1, runtime.MAX_THREADS)
+
+    # ---- how it looks ----
+
+    @property
+    def n_parameters(self) -> int:
+        """Number of values of all variables."""
+        return sum(variable.size for variable in self.variables.values())
+
+    def summary(self) -> str:
+        """A table of the layers with their shapes and numbers of parameters."""
+        names = iter(name for name, _ in self._dense)
+        rows, n = [("layer", "kind", "output", "parameters")], self.n_in
+        for layer in self.layers:
+            name, parameters = layer.name if isinstance(layer, Dropout) else None, 0
+            if isinstance(layer, Dense):
+                name, parameters = next(names), (n + 1) * layer.units
+                n = layer.units
+            rows.append((name or "", _described(layer), str(n), f"{parameters:,}"))
+        widths = [max(len(row[column]) for row in rows) for column in range(4)]
+        lines = [f"{a:<{widths[0]}}  {b:<{widths[1]}}  {c:>{widths[2]}}  {d:>{widths[3]}}" for a, b, c, d in rows]
+        lines.insert(1, "-" * len(lines[0]))
+        frozen = sum(variable.size for variable in self.variables.values() if not variable.trainable)
+        total = f"{self.n_parameters:,} parameters" + (f", {frozen:,} of them frozen" if frozen else "")
+        return "\n".join([f"input: {self.n_in}", *lines, total])
+
+    def __repr__(self) -> str:
+        widths = "-".join(str(n) for n in (self.n_in, *(dense.units for _, dense in self._dense)))
+        return f"Network({widths}, {self.n_parameters:,} parameters, seed={self.seed})"
+
+    # ---- files ----
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Writes architecture and parameters as one safetensors file, replacing path only when it is complete.
+
+        OSError: the file cannot be written.
+        """
+        from safetensors.numpy import save
+
+        config = {
+            "format_version": _FORMAT_VERSION,
+            "n_in": self.n_in,
+            "layers": [layer.to_config() for layer in self.layers],
+            "seed": self.seed,
+            "link": self.link,
+            "frozen": [name for name, variable in self.variables.items() if not variable.trainable],
+        }
+        tensors = {name: np.asarray(variable) for name, variable in self.variables.items()}
+        _replace(Path(path), save(tensors, metadata={_FORMAT: json.dumps(config)}))
+
+
+def load(path: str | os.PathLike[str]) -> Network:
+    """The network that ``Network.save`` wrote.
+
+    OSError: no such file, or it cannot be read. ValueError: it is damaged, or not a network of this library.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"path must name a saved network, got {os.fspath(path)!r}: no such file")
+    try:
+        with safe_open(path, framework="numpy") as file:
+            config = json.loads((file.metadata() or {}).get(_FORMAT, "null"))
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
+    except (SafetensorError, json.JSONDecodeError) as error:
+        raise ValueError(f"path must name a saved network, got {os.fspath(path)!r}: {error}") from error
+    if not isinstance(config, dict):
+        raise ValueError(f"path must name a saved network, got {os.fspath(path)!r}: safetensors of something else")
+    if config.get("format_version") != _FORMAT_VERSION:
+        found = config.get("format_version")
+        raise ValueError(f"{os.fspath(path)!r} has format version {found}, this fastnn reads version {_FORMAT_VERSION}")
+    try:
+        net = Network(config["n_in"], [_layers.from_config(layer) for layer in config["layers"]], seed=config["seed"])
+        net.link = config["link"]
+        for name, variable in net.variables.items():
+            variable.assign(tensors[name])
+            variable.trainable = name not in config["frozen"]
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{os.fspath(path)!r} does not hold a whole network: {error}") from error
+    return net
+
+
+def _replace(path: Path, content: bytes) -> None:
+    """Writes a file beside path and moves it there, so that path is never half written."""
+    descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        umask = os.umask(0)
+        os.umask(umask)
+        os.chmod(temporary, 0o666 & ~umask)  # mkstemp gives 0600
+        os.replace(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise
+
+
+# ---- layers into a network --------------------------------------------------------------------------------------------
+
+
+def _check_layers(layers: Any) -> tuple[Layer, ...]:
+    expected = "a sequence of Dense, Dropout and Rescaling layers"
+    if isinstance(layers, str) or not isinstance(layers, Sequence):
+        raise _checks.wrong_kind("layers", expected, layers)
+    for i, layer in enumerate(layers):
+        if not isinstance(layer, (Dense, Dropout, Rescaling)):
+            raise _checks.wrong_kind(f"layers[{i}]", "a Dense, Dropout or Rescaling layer", layer)
+        if isinstance(layer, Rescaling) and i > 0:
+            raise ValueError(f"layers[{i}] must not be a Rescaling: it can only be the first layer")
+        if isinstance(layer, Dropout) and i > 0 and isinstance(layers[i - 1], Dropout):
+            raise ValueError(f"layers[{i}] must not be a Dropout: the layer before it is one already")
+    dense = [i for i, layer in enumerate(layers) if isinstance(layer, Dense)]
+    if not dense:
+        raise ValueError(f"layers must hold at least one Dense layer, got {list(layers)}")
+    if dense[-1] != len(layers) - 1:
+        raise ValueError("layers must end with a Dense layer: the outputs have no dropout")
+    for i in dense[:-1]:
+        if layers[i].activation == "softmax":
+            raise ValueError(f"layers[{i}] must not have activation 'softmax': only the last layer can")
+    return tuple(layers)
+
+
+def _name_layers(dense: list[Dense]) -> list[tuple[str, Dense]]:
+    taken = {layer.name for layer in dense if layer.name is not None}
+    named: list[tuple[str, Dense]] = []
+    used: set[str] = set()
+    for number, layer in enumerate(dense, start=1):
+        name = layer.name
+        if name is None:
+            name, extra = f"dense_{number}", number
+            while name in taken:
+                extra += 1
+                name = f"dense_{extra}"
+            taken.add(name)
+        elif name in used:
+            raise ValueError(f"name must be unique, got {name!r} for two layers")
+        used.add(name)
+        named.append((name, layer))
+    return named
+
+
+def _build(n_in: int, layers: tuple[Layer, ...]) -> _core.Net:
+    scale, offset, dropouts, dense = 1.0, 0.0, {}, []
+    for layer in layers:
+        if isinstance(layer, Rescaling):
+            scale, offset = layer.scale, layer.offset
+        elif isinstance(layer, Dropout):
+            dropouts[len(dense)] = (layer.threshold, layer.train_scale, layer.predict_scale)
+        elif isinstance(layer, Dense):
+            dense.append(layer)
+    descriptions = [
+        (layer.units, "linear" if layer.activation == "softmax" else layer.activation, dropouts.get(i + 1))
+        for i, layer in enumerate(dense)
+    ]
+    return _core.Net(n_in, scale, offset, dropouts.get(0), descriptions)
+
+
+def _described(layer: Layer) -> str:
+    if isinstance(layer, Dense):
+        return f"Dense, {layer.activation}"
+    if isinstance(layer, Dropout):
+        return f"Dropout, keeps {layer.keep_prob:g}"
+    return f"Rescaling, {layer.scale:g} x + {layer.offset:g}" if isinstance(layer, Rescaling) else type(layer).__name__

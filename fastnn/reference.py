@@ -1,0 +1,352 @@
+"""The specification of the engine: what every kernel of csrc/fnn.h computes, in plain NumPy.
+
+Names and argument order are those of fnn.h, without what only the engine needs (panels, parts, row pointers, scratch).
+Matrices are row-major, W is (n_in, n_out) and y = x W + b.  Real numbers are float64: the engine's float32 results lie
+within a rounding bound of these (``dense_tolerance``).  Random bits, masks, permutations and rescaled input are exact.
+The engine holds the learning rate, the momentum and dropout's scales as float32: round them before comparing.
+
+Nothing is checked here.  No layout, no threads, no speed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from statistics import NormalDist
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+Words = NDArray[np.uint64]
+Bools = NDArray[np.bool_]
+Function = Callable[[Floats], Floats]
+
+# ---- randomness ------------------------------------------------------------------------------------------------------
+
+STREAMS = {"initializer": 1, "shuffle": 2, "dropout": 3, "digits": 4, "split": 5}
+
+
+def philox(counter: Sequence[ArrayLike], seed: int) -> tuple[Words, Words, Words, Words]:
+    """Philox4x32-10 (Salmon et al., SC 2011): four 32-bit words for each counter, kept in uint64.
+
+    counter: four integers or arrays, broadcast together, each < 2**32.  seed: the key, < 2**64, its low half first.
+    """
+    u64, low_half = np.uint64, np.uint64(0xFFFFFFFF)
+    c0, c1, c2, c3 = np.broadcast_arrays(*(np.asarray(word, dtype=np.uint64) for word in counter))
+    k0, k1 = seed & 0xFFFFFFFF, seed >> 32
+    for _ in range(10):
+        p0, p1 = c0 * u64(0xD2511F53), c2 * u64(0xCD9E8D57)  # 32 x 32 bits: never more than 64
+        c0, c1 = (p1 >> u64(32)) ^ c1 ^ u64(k0), p1 & low_half
+        c2, c3 = (p0 >> u64(32)) ^ c3 ^ u64(k1), p0 & low_half
+        k0, k1 = (k0 + 0x9E3779B9) & 0xFFFFFFFF, (k1 + 0xBB67AE85) & 0xFFFFFFFF
+    return c0, c1, c2, c3
+
+
+def uniform(high: ArrayLike, low: ArrayLike) -> Floats:
+    """Numbers of [0, 1) with 53 bits, from two words each."""
+    high, low = np.asarray(high, dtype=np.uint64), np.asarray(low, dtype=np.uint64)
+    return ((high << np.uint64(32) | low) >> np.uint64(11)) * 2.0**-53
+
+
+def permutation(n: int, seed: int, epoch: int = 0, stream: str = "shuffle") -> NDArray[np.uint32]:
+    """A uniform permutation of 0 .. n - 1 (Fisher-Yates): (n,), a function of the arguments alone.  n < 2**31.
+
+    Block k of counter (k, epoch, 0, stream << 16) gives the 64-bit draws 2 k (words 0, 1) and 2 k + 1 (words 2, 3).
+    """
+    words = philox((np.arange(n // 2), epoch, 0, STREAMS[stream] << 16), seed)
+    draws = np.stack([words[0] << np.uint64(32) | words[1], words[2] << np.uint64(32) | words[3]], axis=1).ravel()
+    order = np.arange(n, dtype=np.uint32)
+    for i, random in zip(range(n - 1, 0, -1), draws.tolist(), strict=False):
+        j = random * (i + 1) >> 64  # Python's integers: all 96 bits of the product
+        order[i], order[j] = order[j], order[i]
+    return order
+
+
+def dropout_keep(threshold: int, seed: int, step: int, layer: int, n_batch: int, n: int) -> Bools:
+    """Which units are kept in a training step: (n_batch, n).  layer 0 is the input, layer i the i-th dense layer.
+
+    A block serves 8 units of a row, 16 bits each: the low half of word 0, its high half, the low half of word 1, ...
+    A unit is kept where its bits are below threshold, so 65536 keeps all.
+    """
+    unit, row = np.arange(n), np.arange(n_batch)[:, None]
+    words = np.stack(philox((np.arange((n + 7) // 8), row, step, STREAMS["dropout"] << 16 | layer), seed))
+    bits = words[unit % 8 // 2, row, unit // 8] >> (16 * (unit % 2)).astype(np.uint64) & np.uint64(0xFFFF)
+    return np.asarray(bits < threshold)
+
+
+def draw(n: int, distribution: str, a: float, b: float, seed: int, variable: int) -> Floats:
+    """n initial values: "uniform" over [a, b), or "normal" or "truncated_normal" of mean a and standard deviation b.
+
+    One block an element.  Normal values are the inverse of the distribution function at the midpoints of 2**52 equal
+    cells; truncation, two standard deviations from the mean, is a narrower range of that function.
+    """
+    element, half = np.arange(n, dtype=np.uint64), np.uint64(32)
+    index = STREAMS["initializer"] << 16 | variable
+    high, low, _, _ = philox((element & np.uint64(0xFFFFFFFF), element >> half, 0, index), seed)
+    if distribution == "uniform":
+        return a + (b - a) * uniform(high, low)
+    tail = NormalDist().cdf(-2.0) if distribution == "truncated_normal" else 0.0
+    p = ((high << half | low) >> np.uint64(12)) * 2.0**-52 + 2.0**-53
+    return np.array([a + b * NormalDist().inv_cdf(value) for value in tail + (1.0 - 2.0 * tail) * p])
+
+
+# ---- element-wise ----------------------------------------------------------------------------------------------------
+
+
+def rescale(x: ArrayLike, scale: float, offset: float = 0.0) -> NDArray[np.float32]:
+    """x' = float32(float64(x) * scale + offset) for every dtype of x, product and sum rounded apart."""
+    return (np.asarray(x, dtype=np.float64) * scale + offset).astype(np.float32)
+
+
+def sigmoid(z: Floats) -> Floats:
+    """1 / (1 + exp(-z)) without overflow."""
+    e = np.exp(-np.abs(z))
+    return np.where(z >= 0, 1.0, e) / (1.0 + e)
+
+
+def relu(z: Floats) -> Floats:
+    """max(z, 0), written so that NaN passes."""
+    return np.where(z <= 0, 0.0, z)
+
+
+def linear(z: Floats) -> Floats:
+    """z itself."""
+    return z
+
+
+ACTIVATIONS: dict[str, Function] = {"linear": linear, "sigmoid": sigmoid, "tanh": np.tanh, "relu": relu}
+FUNCTIONS: dict[str, Function] = {**ACTIVATIONS, "exp": np.exp, "log": np.log, "log1p": np.log1p}
+DERIVATIVES: dict[str, Function] = {  # of an activation, from its value y
+    "linear": lambda y: np.ones_like(y),
+    "sigmoid": lambda y: y * (1.0 - y),
+    "tanh": lambda y: 1.0 - y * y,
+    "relu": lambda y: np.where(y <= 0, 0.0, 1.0),
+}
+
+
+def apply(x: ArrayLike, function: str) -> Floats:
+    """function(x) for a key of FUNCTIONS."""
+    return FUNCTIONS[function](np.asarray(x, dtype=np.float64))
+
+
+def dropout(y: Floats, keep: Bools | None, scale: float) -> Floats:
+    """y * scale where kept, 0 elsewhere.  keep None: all are kept.  (The kernel gather: rescale, then this.)"""
+    return y * scale if keep is None else np.where(keep, y * scale, 0.0)
+
+
+# ---- dense layers ----------------------------------------------------------------------------------------------------
+
+
+def dense_forward(
+    x: Floats, w: Floats, b: Floats, keep: Bools | None = None, scale: float = 1.0, activation: str = "linear"
+) -> tuple[Floats, Floats]:
+    """(out, y): y = activation(x W + b), out = y after dropout.  x (n_batch, n_in), w (n_in, n_out), b (n_out,)."""
+    y = ACTIVATIONS[activation](x @ w + b)
+    return dropout(y, keep, scale), y
+
+
+def dense_backward_input(
+    dy: Floats, w: Floats, x: Floats, keep: Bools | None = None, scale: float = 1.0, activation: str = "linear"
+) -> Floats:
+    """Gradient at the logits of the layer below: (n_batch, n_in).
+
+    dy: gradient at this layer's logits.  x, keep, scale, activation are the layer below's; x is before its dropout.
+    """
+    return dropout(dy @ w.T, keep, scale) * DERIVATIVES[activation](x)
+
+
+def dense_backward_weight(x: Floats, dy: Floats) -> tuple[Floats, Floats]:
+    """(dw, db) of a layer that read x (after dropout) and has the gradient dy at its logits."""
+    return x.T @ dy, dy.sum(axis=0)
+
+
+def dense_tolerance(x: ArrayLike, w: ArrayLike, b: ArrayLike) -> Floats:
+    """Largest difference of the engine's float32 x W + b, for the same float32 x, W, b, from the float64 one.
+
+    Each of the n_in fused multiply-adds rounds once, with relative error <= u = 2**-24; b and the products enter exact.
+    So b and each product carry at most n_in factors 1 + error, and (Higham, "Accuracy and Stability of Numerical
+    Algorithms", chapter 3) |error| <= g (|x| |W| + |b|), g = n_in u / (1 - n_in u).  g - n_in u is below u up to 4000
+    inputs; the other u covers the float64 result's own error.  Not covered: sums that are subnormal in float32.
+    """
+    x, w, b = (np.abs(np.asarray(a, dtype=np.float64)) for a in (x, w, b))
+    return (w.shape[0] + 2) * 2.0**-24 * (x @ w + b)
+
+
+# ---- output and loss -------------------------------------------------------------------------------------------------
+
+
+def log_sum_exp(y: Floats) -> Floats:
+    """log(sum(exp(y))) of each row: (n_batch, 1).  No exponent is above 0, so no logit of float32 overflows."""
+    largest = y.max(axis=1, keepdims=True)
+    return largest + np.log(np.exp(y - largest).sum(axis=1, keepdims=True))
+
+
+def softmax(y: Floats) -> Floats:
+    """exp(y) / sum(exp(y)) of each row."""
+    e = np.exp(y - y.max(axis=1, keepdims=True))
+    return e / e.sum(axis=1, keepdims=True)
+
+
+LINKS: dict[str, Function] = {"identity": linear, "sigmoid": sigmoid, "softmax": softmax}
+
+
+def output(y: Floats, link: str) -> Floats:
+    """What a network's outputs mean under a loss: values, or probabilities."""
+    return LINKS[link](y)
+
+
+def target_rows(targets: ArrayLike, n_out: int) -> Floats:
+    """Targets (n_batch, n_out) as they are; class indices (n_batch,) one-hot."""
+    targets = np.asarray(targets)
+    return np.eye(n_out)[targets] if targets.ndim == 1 else targets.astype(np.float64)
+
+
+def softmax_cross_entropy(y: Floats, t: Floats) -> tuple[Floats, Ints, Floats]:
+    """-sum t log softmax(y); right where the (first) largest output and target are the same class.
+
+    The gradient holds for any t; where a row of t sums to 1 it is softmax(y) - t.
+    """
+    hits = (y.argmax(axis=1) == t.argmax(axis=1)).astype(np.int64)
+    return (t * (log_sum_exp(y) - y)).sum(axis=1), hits, t.sum(axis=1, keepdims=True) * softmax(y) - t
+
+
+def sigmoid_cross_entropy(y: Floats, t: Floats) -> tuple[Floats, Ints, Floats]:
+    """sum over units of -t log p - (1 - t) log(1 - p), p = sigmoid(y); right: p and t on one side of 1/2."""
+    losses = (np.maximum(y, 0.0) - y * t + np.log1p(np.exp(-np.abs(y)))).sum(axis=1)
+    return losses, ((y > 0) == (t > 0.5)).sum(axis=1), sigmoid(y) - t
+
+
+def squared_error(y: Floats, t: Floats) -> tuple[Floats, Ints, Floats]:
+    """1/2 sum over outputs of (y - t)**2; nothing counts as right."""
+    return 0.5 * ((y - t) ** 2).sum(axis=1), np.zeros(len(y), dtype=np.int64), y - t
+
+
+LOSSES = {f.__name__: f for f in (softmax_cross_entropy, sigmoid_cross_entropy, squared_error)}  # gradients at y
+
+
+def loss(y: Floats, targets: ArrayLike, name: str, activation: str, scale: float) -> tuple[Floats, Ints, Floats]:
+    """losses (n_batch,), hits (n_batch,) and the gradient of scale * sum(losses) at the logits y = activation(logits).
+
+    y: the network's outputs, which the cross-entropies take for logits of their own, whatever the activation.
+    targets: class indices (n_batch,) or rows (n_batch, n_out).
+    """
+    losses, hits, dy = LOSSES[name](y, target_rows(targets, y.shape[1]))
+    return losses, hits, scale * dy * DERIVATIVES[activation](y)
+
+
+# ---- update ----------------------------------------------------------------------------------------------------------
+
+
+def update(w: Floats, v: Floats, g: Floats, name: str, rate: float, momentum: float = 0.0) -> tuple[Floats, Floats]:
+    """(w, v) after one step.  name: "sgd", which leaves v alone, "momentum" or "nesterov"."""
+    if name == "sgd":
+        return w - rate * g, v
+    v = momentum * v + g
+    return w - rate * (momentum * v + g if name == "nesterov" else v), v
+
+
+# ---- networks --------------------------------------------------------------------------------------------------------
+
+
+class Dropout(NamedTuple):
+    """threshold of 65536; the factor of kept units in training; the factor of every unit in prediction."""
+
+    threshold: int
+    train_scale: float
+    predict_scale: float
+
+
+class Layer(NamedTuple):
+    """A dense layer and the dropout of its output.  The last layer of a network has none."""
+
+    n_out: int
+    activation: str
+    dropout: Dropout | None = None
+
+
+class Network(NamedTuple):
+    """Input x (n_batch, n_in), rescaled and then under a dropout of its own, and the layers that follow."""
+
+    n_in: int
+    scale: float
+    offset: float
+    input_dropout: Dropout | None
+    layers: Sequence[Layer]
+
+
+Params = Sequence[Floats]  # W and b of each layer in turn
+Keeps = Sequence[Bools | None]  # masks of the input, then of each layer; None: all are kept
+
+
+def keep_masks(net: Network, seed: int, step: int, n_batch: int) -> Keeps:
+    """The masks of a training step."""
+    sizes = [(net.n_in, net.input_dropout), *((layer.n_out, layer.dropout) for layer in net.layers)]
+    return [d and dropout_keep(d.threshold, seed, step, i, n_batch, n) for i, (n, d) in enumerate(sizes)]
+
+
+def _masks_and_scales(net: Network, keeps: Keeps | None) -> tuple[Keeps, list[float]]:
+    dropouts = [net.input_dropout, *(layer.dropout for layer in net.layers)]
+    scales = [1.0 if d is None else d.predict_scale if keeps is None else d.train_scale for d in dropouts]
+    return [None] * len(dropouts) if keeps is None else keeps, scales
+
+
+def forward(
+    net: Network, params: Params, x: ArrayLike, keeps: Keeps | None = None
+) -> tuple[list[Floats], list[Floats]]:
+    """(outs, ys): values after and before dropout, first of the input; outs[-1] are the network's outputs.
+
+    keeps: the masks of a training step; None: prediction.
+    """
+    masks, scales = _masks_and_scales(net, keeps)
+    ys = [rescale(x, net.scale, net.offset).astype(np.float64)]
+    outs = [dropout(ys[0], masks[0], scales[0])]
+    for i, layer in enumerate(net.layers):
+        w, b = params[2 * i : 2 * i + 2]
+        out, y = dense_forward(outs[i], w, b, masks[i + 1], scales[i + 1], layer.activation)
+        outs.append(out)
+        ys.append(y)
+    return outs, ys
+
+
+def gradients(
+    net: Network, params: Params, x: ArrayLike, targets: ArrayLike, loss_name: str, keeps: Keeps | None = None
+) -> tuple[list[Floats], Floats, Ints]:
+    """Gradients of the batch's mean loss, in the order of params; losses and hits of each row."""
+    masks, scales = _masks_and_scales(net, keeps)
+    outs, ys = forward(net, params, x, keeps)
+    losses, hits, dy = loss(outs[-1], targets, loss_name, net.layers[-1].activation, 1.0 / len(outs[-1]))
+    grads: list[Floats] = []
+    for i in reversed(range(len(net.layers))):
+        grads[:0] = dense_backward_weight(outs[i], dy)
+        if i > 0:
+            dy = dense_backward_input(dy, params[2 * i], ys[i], masks[i], scales[i], net.layers[i - 1].activation)
+    return grads, losses, hits
+
+
+def train_step(
+    net: Network,
+    params: Params,
+    velocity: Params,
+    x: ArrayLike,
+    targets: ArrayLike,
+    loss_name: str,
+    update_name: str,
+    rate: float,
+    momentum: float = 0.0,
+    keeps: Keeps | None = None,
+    trainable: Sequence[bool] | None = None,
+) -> tuple[list[Floats], list[Floats], Floats, Ints]:
+    """(params, velocity) after one step, losses and hits before it.  What is not trainable keeps value and velocity.
+
+    Raises FloatingPointError where the batch's loss is not finite: such a step changes nothing.
+    """
+    grads, losses, hits = gradients(net, params, x, targets, loss_name, keeps)
+    if not np.isfinite(losses.sum()):
+        raise FloatingPointError(f"the loss of a batch must be finite, got {losses.sum()}")
+    moved = [
+        update(w, v, g, update_name, rate, momentum) if free else (w, v)
+        for w, v, g, free in zip(params, velocity, grads, trainable or [True] * len(grads), strict=True)
+    ]
+    return [w for w, _ in moved], [v for _, v in moved], losses, hits

@@ -1,0 +1,210 @@
+"""Trainer: epochs, validation and callbacks. The epoch itself runs in C; this loop turns once an epoch."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from . import _checks, _core, losses
+from ._progress import Progress, bar
+from ._seeds import Seed, as_seed
+from .callbacks import Callback
+from .history import History
+from .network import Network
+from .optimizers import SGD
+
+
+class Trainer:
+    """Trains a network: weights live in the network, velocity, step and epoch here.
+
+    loss: a name or a Loss; it also sets the network's link, by which it predicts. optimizer: an SGD.
+    seed: of shuffling and dropout; None takes the network's. Permutations are a function of (seed, epoch), dropout masks
+    of (seed, step), so a training's bits depend on nothing else.
+    TypeError, ValueError: an argument is none of these, or loss and last layer contradict each other.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        loss: str | losses.Loss = "softmax_cross_entropy",
+        optimizer: SGD | None = None,
+        *,
+        seed: Seed = None,
+    ) -> None:
+        if not isinstance(network, Network):
+            raise _checks.wrong_kind("network", "a Network", network)
+        optimizer = SGD(0.01) if optimizer is None else optimizer
+        if not isinstance(optimizer, SGD):
+            raise _checks.wrong_kind("optimizer", "an SGD", optimizer)
+        self.network = network
+        self.loss = losses.get(loss)
+        self.optimizer = optimizer
+        self.seed = network.seed if seed is None else as_seed(seed)
+        self.history = History()
+        _check_link(network, self.loss)
+        network.link = self.loss.link
+        self._training = _core.Training(
+            network._net, self.loss.name, optimizer.momentum, optimizer.nesterov, self.seed
+        )
+        self._is_stopped = False
+
+    @property
+    def step(self) -> int:
+        """Updates done so far."""
+        return int(self._training.step)
+
+    @property
+    def epoch(self) -> int:
+        """Epochs begun so far."""
+        return int(self._training.epoch)
+
+    def stop(self) -> None:
+        """For callbacks: ends the running ``fit`` after this epoch."""
+        self._is_stopped = True
+
+    def fit(
+        self,
+        x: ArrayLike,
+        y: ArrayLike,
+        *,
+        epochs: int = 1,
+        batch_size: int = 100,
+        validation_data: tuple[ArrayLike, ArrayLike] | None = None,
+        shuffle: bool = True,
+        drop_last: bool = False,
+        callbacks: Sequence[Callback] = (),
+        num_threads: int | None = None,
+        progress: Progress = "auto",
+    ) -> History:
+        """Trains for so many epochs more and returns their history; ``trainer.history`` accumulates.
+
+        x: (n, n_in), uint8 and float32 as they are, other numbers converted to float32 once. y: class indices (n,),
+        one-hot rows or probabilities (n, n_out) for softmax cross-entropy; numbers in [0, 1] (n, n_out) for sigmoid
+        cross-entropy; any finite numbers (n, n_out) for squared error; (n,) serves for one output.
+        batch_size: rows an update; the last batch of an epoch may be smaller, its loss a mean over its own rows, unless
+        drop_last leaves it out. shuffle: a new order every epoch. validation_data: (x, y), evaluated after each epoch.
+        num_threads: exactly so many; None: up to ``fastnn.num_threads()``, as the size of the work is worth.
+        progress: a bar on stderr; "auto": if that is a terminal.
+
+        Ctrl-C stops between two updates and leaves network and trainer usable.
+        TypeError, ValueError: an argument is none of these. FloatingPointError: the loss is no longer finite.
+        """
+        epochs = _checks.integer("epochs", epochs, 0)
+        batch_size = _checks.integer("batch_size", batch_size, 1)
+        shuffle, drop_last = _checks.flag("shuffle", shuffle), _checks.flag("drop_last", drop_last)
+        data = self._data(x, y, "x", "y")
+        validation = self._validation(validation_data)
+        n_steps = len(data) // batch_size if drop_last else -(-len(data) // batch_size)
+        if n_steps == 0:
+            raise ValueError(f"batch_size must be at most the {len(data)} rows of x with drop_last, got {batch_size}")
+        batch_size = min(batch_size, len(data))
+        threads = self.network._threads(batch_size, num_threads)
+        order = np.empty(len(data), np.uint32) if shuffle else None
+
+        history = History()
+        self._is_stopped = False
+        for callback in callbacks:
+            callback.on_fit_begin(self, epochs)
+        with bar(progress, total=epochs * n_steps, unit=" steps", dynamic_ncols=True) as shown:
+            try:
+                for _ in range(epochs):
+                    on_progress = None if shown.disable else _advancer(shown, shown.n)
+                    logs = self._run_epoch(data, batch_size, n_steps, order, threads, on_progress)
+                    logs |= self._evaluated(validation, "val_") if validation is not None else {}
+                    history.append(logs)
+                    self.history.append(logs)
+                    shown.set_postfix({name: f"{logs[name]:.4f}" for name in _SHOWN if name in logs}, refresh=False)
+                    for callback in callbacks:
+                        callback.on_epoch_end(self, self.epoch, logs)
+                    if self._is_stopped:
+                        break
+            finally:
+                for callback in callbacks:
+                    callback.on_fit_end(self)
+        return history
+
+    def evaluate(self, x: ArrayLike, y: ArrayLike, *, num_threads: int | None = None) -> dict[str, float]:
+        """{"loss": mean over the rows, "accuracy": fraction judged right}, in prediction mode.
+
+        Accuracy: rows whose class is right; for sigmoid cross-entropy labels that are right; for squared error none.
+        x, y: as for ``fit``, at least one row.
+        """
+        return self._evaluated(self._data(x, y, "x", "y"), "", num_threads)
+
+    # ---- parts of the above ----
+
+    def _data(self, x: ArrayLike, y: ArrayLike, x_name: str, y_name: str) -> _core.Data:
+        data = _core.Data(self.network._net, x, y, self.loss.name, x_name, y_name)
+        if len(data) == 0:
+            raise ValueError(f"{x_name} must have at least one row, got none")
+        return data
+
+    def _validation(self, validation_data: Any) -> _core.Data | None:
+        if validation_data is None:
+            return None
+        if not isinstance(validation_data, (tuple, list)) or len(validation_data) != 2:
+            raise _checks.wrong_kind("validation_data", "a pair (x, y)", validation_data)
+        return self._data(*validation_data, "validation_data x", "validation_data y")
+
+    def _run_epoch(
+        self,
+        data: _core.Data,
+        batch_size: int,
+        n_steps: int,
+        order: np.ndarray | None,
+        threads: int,
+        on_progress: Callable[[int, int, float], None] | None,
+    ) -> dict[str, float]:
+        rates = self.optimizer.schedule.rates(self.step, n_steps)
+        trainable = np.array([v.trainable for v in self.network.variables.values()], np.uint8)
+        began = time.perf_counter()
+        try:
+            loss, hits, rows = self._training.run_epoch(
+                data, batch_size, rates, trainable, order, threads, on_progress
+            )
+        except _core.Diverged:
+            raise FloatingPointError(
+                f"training diverged: the loss is not finite in epoch {self.epoch}, step {self.step}; the parameters are "
+                "those before that step. A smaller learning rate may help"
+            ) from None
+        seconds = time.perf_counter() - began
+        logs = self._means(loss, hits, rows)
+        return logs | {"seconds": seconds, "samples_per_second": rows / seconds, "learning_rate": float(rates[-1])}
+
+    def _evaluated(self, data: _core.Data, prefix: str, num_threads: int | None = None) -> dict[str, float]:
+        threads = self.network._threads(len(data), num_threads)
+        means = self._means(*self.network._net.evaluate(data, self.loss.name, threads))
+        return {f"{prefix}{name}": value for name, value in means.items()}
+
+    def _means(self, loss: float, hits: int, rows: int) -> dict[str, float]:
+        means = {"loss": loss / rows}
+        if self.loss.link == "softmax":
+            means["accuracy"] = hits / rows
+        elif self.loss.link == "sigmoid":
+            means["accuracy"] = hits / (rows * self.network.n_out)
+        return means
+
+
+_SHOWN = ("loss", "val_loss", "val_accuracy")
+
+
+def _advancer(shown: Any, start: int) -> Callable[[int, int, float], None]:
+    def advance(steps: int, rows: int, loss: float) -> None:
+        shown.update(start + steps - shown.n)
+
+    return advance
+
+
+def _check_link(network: Network, loss: losses.Loss) -> None:
+    last = network.layers[-1].activation  # type: ignore[attr-defined]
+    if last == "softmax" and loss.link != "softmax":
+        raise ValueError(f"loss must be 'softmax_cross_entropy' for a last layer with softmax, got {loss.name!r}")
+    if last == loss.link == "sigmoid":
+        raise ValueError(
+            "the last layer must have activation 'linear' for loss 'sigmoid_cross_entropy', which applies the sigmoid "
+            "itself, got 'sigmoid'"
+        )
