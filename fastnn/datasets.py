@@ -1,0 +1,421 @@
+"""Data sets: MNIST, read from disk or downloaded once, digits that the library draws itself, and splits of any arrays.
+
+``mnist()`` looks for the four IDX files (each plain or ``.gz``), in this order:
+
+1. ``directory``, and nowhere else, if it is given;
+2. ``$FASTNN_DATA``, then ``$FASTNN_DATA/mnist``;
+3. the cache, ``$XDG_CACHE_HOME/fastnn/mnist`` or ``~/.cache/fastnn/mnist``;
+4. the public mirrors; what comes from there is kept in the cache, uncompressed.
+
+Wherever they come from, the SHA-256 of the uncompressed bytes is checked at every load. MNIST was published by LeCun,
+Cortes and Burges under CC BY-SA 3.0.
+"""
+
+import math
+import numbers
+import os
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import _checks, _core
+
+__all__ = ["Dataset", "Split", "digits", "mnist", "read_idx", "split", "synthetic_digits"]
+
+Progress = Literal["auto"] | bool
+
+# File -> SHA-256 of its uncompressed bytes: training images, training labels, test images, test labels.
+_MNIST = {
+    "train-images-idx3-ubyte": "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
+    "train-labels-idx1-ubyte": "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
+    "t10k-images-idx3-ubyte": "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
+    "t10k-labels-idx1-ubyte": "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
+}
+_MIRRORS = (
+    "https://storage.googleapis.com/cvdf-datasets/mnist/",
+    "https://ossci-datasets.s3.amazonaws.com/mnist/",
+)
+_TIMEOUT_SECONDS = 20.0
+_CHUNK_BYTES = 1 << 16
+_MAX_DIGITS = 2**32  # length of a series: the image's number is one counter word
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Split:
+    """Examples: row i of ``x`` belongs to row i of ``y``. ValueError: not the same number of rows."""
+
+    x: Any
+    y: Any
+
+    def __post_init__(self) -> None:
+        if self.x.shape[0] != self.y.shape[0]:
+            raise ValueError(f"x and y must have equally many rows, got {self.x.shape[0]} and {self.y.shape[0]}")
+
+    def __len__(self) -> int:
+        return int(self.x.shape[0])
+
+    def __repr__(self) -> str:
+        return f"Split(x={self.x.dtype} {self.x.shape}, y={self.y.dtype} {self.y.shape})"
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """Three splits that have no example in common."""
+
+    name: str
+    train: Split
+    validation: Split
+    test: Split
+
+
+# ---- MNIST ----------------------------------------------------------------------------------------------------------
+
+
+def mnist(
+    directory: str | os.PathLike[str] | None = None,
+    *,
+    validation_size: int = 5000,
+    download: bool = True,
+    progress: Progress = "auto",
+) -> Dataset:
+    """MNIST: x uint8 (n, 784), a pixel 0 to 255; y uint8 (n,), 0 to 9. Where it is looked for: see the module.
+
+    validation_size: the last of the 60,000 training images become ``validation``, the first remain ``train``.
+    download: False never touches the network. progress: a bar while downloading; "auto" where stderr is a terminal.
+    FileNotFoundError: not found and not downloaded; every place and its reason are listed.
+    OSError: a file that is damaged or not MNIST; the file is named. (One in the cache is downloaded afresh.)
+    """
+    validation_size = _checks.integer("validation_size", validation_size, 0)
+    download = _checks.flag("download", download)
+    show = _wants_bar(progress)
+    found = _find_mnist(download, show) if directory is None else _read_mnist(_path("directory", directory))
+    train_x, train_y, test_x, test_y = found
+    n_train = len(train_x) - validation_size
+    if n_train <= 0:
+        raise _checks.wrong_value("validation_size", f"less than {len(train_x)}, the training images", validation_size)
+    train_x, test_x = train_x.reshape(len(train_x), -1), test_x.reshape(len(test_x), -1)
+    return Dataset(
+        "MNIST",
+        train=Split(train_x[:n_train], train_y[:n_train]),
+        validation=Split(train_x[n_train:], train_y[n_train:]),
+        test=Split(test_x, test_y),
+    )
+
+
+def _find_mnist(download: bool, show: bool) -> list[NDArray[np.uint8]]:
+    failures = []
+    named = os.environ.get("FASTNN_DATA")
+    if not named:
+        failures.append("FASTNN_DATA is not set")
+    for place in (Path(named), Path(named, "mnist")) if named else ():
+        try:
+            return _read_mnist(place)
+        except FileNotFoundError as error:
+            failures.append(str(error))
+    cache = _cache()
+    try:
+        return _read_mnist(cache)
+    except OSError as error:
+        if not download and not isinstance(error, FileNotFoundError):
+            raise
+        failures.append(str(error))
+    if download:
+        try:
+            return [_cached_or_downloaded(cache, name, show) for name in _MNIST]
+        except OSError as error:
+            failures.append(str(error))
+    else:
+        failures.append("download=False")
+    reasons = "".join(f"\n  {line}" for failure in failures for line in failure.splitlines())
+    raise FileNotFoundError(
+        f"MNIST was not found:{reasons}\nPut {', '.join(_MNIST)} (plain or .gz) into a directory and name it by "
+        "directory= or FASTNN_DATA, or use fastnn.datasets.digits(), which needs no files"
+    )
+
+
+def _cache() -> Path:
+    base = os.environ.get("XDG_CACHE_HOME", "")
+    return Path(base if os.path.isabs(base) else os.path.expanduser("~/.cache"), "fastnn", "mnist")
+
+
+def _read_mnist(directory: Path) -> list[NDArray[np.uint8]]:
+    if not directory.is_dir():
+        raise FileNotFoundError(f"{directory} is not a directory")
+    paths = [_plain_or_gz(directory, name) for name in _MNIST]
+    lacking = [name for name, path in zip(_MNIST, paths, strict=True) if path is None]
+    if lacking:
+        raise FileNotFoundError(f"{directory} lacks {', '.join(lacking)} (plain or .gz)")
+    return [_verified(path, _read(path), name) for name, path in zip(_MNIST, paths, strict=True) if path is not None]
+
+
+def _plain_or_gz(directory: Path, name: str) -> Path | None:
+    return next((path for path in (directory / name, directory / f"{name}.gz") if path.is_file()), None)
+
+
+def _verified(source: object, data: bytes, name: str) -> NDArray[np.uint8]:
+    from hashlib import sha256
+
+    array = _parse_idx(source, data)  # first, because it tells more precisely what is wrong
+    digest = sha256(data).hexdigest()
+    if digest != _MNIST[name]:
+        raise OSError(f"{source} is not MNIST's {name}: SHA-256 must be {_MNIST[name]}, got {digest}")
+    return array
+
+
+# ---- download -------------------------------------------------------------------------------------------------------
+
+
+def _cached_or_downloaded(cache: Path, name: str, show: bool) -> NDArray[np.uint8]:
+    path = cache / name
+    try:
+        return _verified(path, _read(path), name)
+    except OSError:
+        pass  # not there, or damaged: fetched afresh
+    failures = []
+    for mirror in _MIRRORS:
+        url = f"{mirror}{name}.gz"
+        try:
+            data = _gunzip(url, _fetch(url, name, show))
+            array = _verified(url, data, name)
+        except OSError as error:
+            reason = str(error)
+            failures.append(reason if url in reason else f"{url}: {reason}")
+        else:
+            _write_atomically(path, data)
+            return array
+    raise OSError("\n".join(failures))
+
+
+def _fetch(url: str, name: str, show: bool) -> bytes:
+    from http.client import HTTPException
+    from urllib.request import Request, urlopen
+
+    request = Request(url, headers={"User-Agent": "fastnn"})
+    data = bytearray()
+    try:
+        with urlopen(request, timeout=_TIMEOUT_SECONDS) as response:
+            length = response.length or 0
+            with _Bar(name, length, show) as advance:
+                while chunk := response.read(_CHUNK_BYTES):
+                    data += chunk
+                    advance(len(chunk))
+    except HTTPException as error:
+        raise OSError(f"{url} broke off after {len(data)} bytes: {error!r}") from error
+    if len(data) < length:
+        raise OSError(f"{url} broke off after {len(data)} of {length} bytes")
+    return bytes(data)
+
+
+class _Bar:
+    """A progress bar, or nothing."""
+
+    def __init__(self, name: str, length: int, show: bool) -> None:
+        self._bar = None
+        if show:
+            from tqdm import tqdm
+
+            self._bar = tqdm(total=length or None, desc=name, unit="B", unit_scale=True)
+
+    def __enter__(self) -> Callable[[int], object]:
+        return self._bar.update if self._bar is not None else lambda _: None
+
+    def __exit__(self, *_: object) -> None:
+        if self._bar is not None:
+            self._bar.close()
+
+
+def _wants_bar(progress: Any) -> bool:
+    if isinstance(progress, (bool, np.bool_)):
+        return bool(progress)
+    if not isinstance(progress, str):
+        raise _checks.wrong_kind("progress", "'auto', True or False", progress)
+    if progress != "auto":
+        raise _checks.wrong_value("progress", "'auto', True or False", progress)
+    return sys.stderr is not None and sys.stderr.isatty()
+
+
+def _write_atomically(path: Path, data: bytes) -> None:
+    """Readers see the old file or the whole new one, also after a crash or beside another process that writes it."""
+    from tempfile import mkstemp
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, temporary = mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        with open(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+# ---- IDX ------------------------------------------------------------------------------------------------------------
+
+
+def read_idx(path: str | os.PathLike[str]) -> NDArray[np.uint8]:
+    """The array in an IDX file of bytes, of any number of dimensions; gzip is recognised by its content.
+
+    OSError: not readable, or not a whole IDX file of unsigned bytes; the file and the fault are named.
+    """
+    path = _path("path", path)
+    return _parse_idx(path, _read(path))
+
+
+def _path(name: str, value: Any) -> Path:
+    if not isinstance(value, (str, os.PathLike)):
+        raise _checks.wrong_kind(name, "a path", value)
+    return Path(value)
+
+
+def _read(path: Path) -> bytes:
+    data = path.read_bytes()
+    return _gunzip(path, data) if data.startswith(b"\x1f\x8b") else data
+
+
+def _gunzip(source: object, data: bytes) -> bytes:
+    import gzip
+    import zlib
+
+    try:
+        return gzip.decompress(data)
+    except (OSError, EOFError, zlib.error) as error:
+        raise OSError(f"{source} is not a whole gzip file: {error}") from error
+
+
+def _parse_idx(source: object, data: bytes) -> NDArray[np.uint8]:
+    """Magic number 0, 0, type (8: unsigned byte), dimensions; each size as four bytes, high first; the values."""
+    if len(data) < 4 or data[:2] != b"\0\0" or data[3] == 0:
+        raise OSError(f"{source} is not an IDX file: it must start with bytes 0 0 8 N, got {list(data[:4])}")
+    if data[2] != 8:
+        raise OSError(f"{source} must hold unsigned bytes (IDX type 8), got IDX type {data[2]}")
+    start = 4 + 4 * data[3]
+    if len(data) < start:
+        raise OSError(f"{source} is truncated: its {data[3]} sizes end at byte {start}, the file at {len(data)}")
+    shape = [int.from_bytes(data[at : at + 4], "big") for at in range(4, start, 4)]
+    expected = start + math.prod(shape)
+    if len(data) != expected:
+        fault = "truncated" if len(data) < expected else "too long"
+        raise OSError(f"{source} is {fault}: shape {tuple(shape)} makes {expected} bytes, the file has {len(data)}")
+    return np.frombuffer(data, np.uint8, offset=start).reshape(shape).copy()  # a copy, to be writable
+
+
+# ---- digits that the library draws ----------------------------------------------------------------------------------
+
+
+def synthetic_digits(n: int, seed: int = 0) -> Split:
+    """The first n of an endless series of drawn digits: x uint8 (n, 784), y uint8 (n,), 0 to 9.
+
+    Like MNIST in size, ink and difficulty. Image i is a function of (seed, i), the same bytes on every machine.
+    n: 1 to 2**32. seed: 0 to 2**64 - 1. TypeError, ValueError: n or seed is not.
+    """
+    n = _checks.integer("n", n, 1, _MAX_DIGITS)
+    return Split(*_core.synthetic_digits(0, n, _checks.integer("seed", seed, 0, _checks.MAX_SEED)))
+
+
+def digits(*, n_train: int = 55_000, n_validation: int = 5_000, n_test: int = 10_000, seed: int = 0) -> Dataset:
+    """Drawn digits in MNIST's three splits, cut in this order from one series of ``synthetic_digits``.
+
+    n_train is at least 1, the others may be 0. TypeError, ValueError: a size or the seed is out of its range.
+    """
+    n_train = _checks.integer("n_train", n_train, 1)
+    n_seen = n_train + _checks.integer("n_validation", n_validation, 0)
+    n = n_seen + _checks.integer("n_test", n_test, 0)
+    if n > _MAX_DIGITS:
+        raise _checks.wrong_value("n_train + n_validation + n_test", f"at most {_MAX_DIGITS}", n)
+    x, y = _core.synthetic_digits(0, n, _checks.integer("seed", seed, 0, _checks.MAX_SEED))
+    cuts = ((0, n_train), (n_train, n_seen), (n_seen, n))
+    return Dataset("synthetic digits", *(Split(x[start:stop], y[start:stop]) for start, stop in cuts))
+
+
+# ---- splits ---------------------------------------------------------------------------------------------------------
+
+
+def split(
+    x: Any, y: Any, sizes: Sequence[int | float], *, shuffle: bool = True, stratify: bool = False, seed: int = 0
+) -> tuple[Split, ...]:
+    """One Split for each size, of rows of x and y, no row in two of them; x and y are copied.
+
+    sizes: numbers of rows (int), or fractions of all rows (float) that sum to at most 1. Fractions place the borders:
+    the k-th split ends at row floor(n * (sum of the first k fractions) + 1/2), so that a sum of 1 leaves no row over.
+    shuffle: rows in a random order, a function of the number of rows and seed alone; else in the order given.
+    stratify: each split takes its share of every class of y (n,), rounded up or down, from the rows that the splits
+    before it left; its rows stay in that order. Classes are integers, booleans or strings.
+    TypeError, ValueError: sizes that are neither or ask for more than there is, a split without a row, x and y of
+    unequal lengths, y without classes.
+    """
+    shuffle, stratify = _checks.flag("shuffle", shuffle), _checks.flag("stratify", stratify)
+    seed = _checks.integer("seed", seed, 0, _checks.MAX_SEED)
+    whole = Split(_rows("x", x), _rows("y", y))
+    n = len(whole)
+    if n >= 2**31:
+        raise ValueError(f"x must have less than 2**31 rows, got {n}")
+    counts = _row_counts(sizes, n)
+    order = _core.permutation(n, seed, stream="split") if shuffle else np.arange(n)
+    if stratify:
+        parts = _stratified(_classes(whole.y)[order], counts)
+    else:
+        parts = np.split(np.arange(sum(counts)), np.cumsum(counts)[:-1])
+    return tuple(Split(whole.x[order[part]], whole.y[order[part]]) for part in parts)
+
+
+def _rows(name: str, value: Any) -> Any:
+    array = value if hasattr(value, "indptr") else np.asarray(value)  # sparse rows stay sparse
+    if len(array.shape) == 0:
+        raise _checks.wrong_kind(name, "an array of rows", value)
+    return array
+
+
+def _row_counts(sizes: Any, n: int) -> list[int]:
+    expected = "a sequence of ints (rows) or of floats (fractions)"
+    if isinstance(sizes, (str, bytes)) or not isinstance(sizes, (Sequence, np.ndarray)):
+        raise _checks.wrong_kind("sizes", expected, sizes)
+    if len(sizes) == 0:
+        raise _checks.wrong_value("sizes", f"{expected}, at least one", sizes)
+    if all(isinstance(size, numbers.Integral) for size in sizes):
+        counts = [_checks.integer(f"sizes[{k}]", size, 1) for k, size in enumerate(sizes)]
+        if sum(counts) > n:
+            raise _checks.wrong_value("sizes", f"numbers that sum to at most {n}, the rows", sizes)
+        return counts
+    if any(isinstance(size, numbers.Integral) for size in sizes):
+        raise _checks.wrong_kind("sizes", f"{expected}, not both", sizes)
+    fractions = [_checks.positive(f"sizes[{k}]", size) for k, size in enumerate(sizes)]
+    if math.fsum(fractions) > 1 + 1e-9:
+        raise _checks.wrong_value("sizes", "fractions that sum to at most 1", sizes)
+    borders = [min(n, math.floor(n * math.fsum(fractions[:k]) + 0.5)) for k in range(len(fractions) + 1)]
+    counts = [stop - start for start, stop in pairwise(borders)]
+    if 0 in counts:
+        raise _checks.wrong_value("sizes", f"fractions that give every split a row of the {n}", sizes)
+    return counts
+
+
+def _classes(y: Any) -> NDArray[np.intp]:
+    """Class 0, 1, ... of each row."""
+    if len(y.shape) != 1:
+        raise _checks.wrong_value("y", "one class for each row to stratify by", y.shape)
+    if y.dtype.kind not in "biuUS":
+        raise TypeError(f"y must hold integers, booleans or strings to stratify by, got {y.dtype}")
+    return np.unique(y, return_inverse=True)[1]
+
+
+def _stratified(classes: NDArray[np.intp], counts: list[int]) -> list[NDArray[np.intp]]:
+    """Positions of each split: in turn, each takes its share of every class from the rows that are left.
+
+    Shares are rounded down; the rows that are then missing go to the largest remainders.
+    """
+    left = [np.flatnonzero(classes == c) for c in range(classes.max() + 1)]
+    parts = []
+    for count in counts:
+        sizes = np.array([len(rows) for rows in left])
+        shares, remainders = np.divmod(count * sizes, sizes.sum())
+        shares[np.argsort(-remainders, kind="stable")[: count - shares.sum()]] += 1
+        parts.append(np.sort(np.concatenate([rows[:share] for rows, share in zip(left, shares, strict=True)])))
+        left = [rows[share:] for rows, share in zip(left, shares, strict=True)]
+    return parts
