@@ -54,7 +54,8 @@ typedef enum fnn_stream {
 } fnn_stream;
 
 void fnn_philox(uint32_t out[4], const uint32_t counter[4], uint64_t seed);
-/* order[0..n): a uniform permutation of 0..n-1 (Fisher-Yates), a function of (seed, stream, epoch, n) alone. n < 2^31 */
+/* order[0..n): a uniform permutation of 0..n-1 (Fisher-Yates), a function of (seed, stream, epoch, n) alone. n < 2^31
+ */
 void fnn_shuffle(uint32_t *order, int64_t n, uint64_t seed, fnn_stream stream, uint32_t epoch);
 
 /* ---- initialisers (initializers.c) ---------------------------------------------------------------------------- */
@@ -119,7 +120,8 @@ static inline int64_t fnn_panels(int64_t n) { return (n + FNN_LANES - 1) / FNN_L
 
 typedef enum fnn_type { FNN_UINT8, FNN_FLOAT32 } fnn_type;
 
-/* Rows are contiguous.  Targets are class indices or rows of floats; the other pointer is NULL, both for predictions. */
+/* Rows are contiguous.  Targets are class indices or rows of floats; the other pointer is NULL, both for predictions.
+ */
 typedef struct fnn_data {
     int64_t n_rows;
     fnn_type x_type;
@@ -149,9 +151,9 @@ typedef struct fnn_kernels {
     void (*apply)(float *y, const float *x, int64_t n, fnn_function function);
 
     /* x (panels) from rows of the data, rescaled; rows = NULL: first, first + 1, ...
-     * table: x' of the 256 values of a byte. keep: bits of the input dropout, or NULL. */
+     * keep: bits of the input dropout, or NULL. */
     void (*gather)(float *x, const fnn_data *data, const uint32_t *rows, int64_t first, const fnn_input *input,
-                   const float *table, const uint16_t *keep, float scale, int64_t n_batch, fnn_part part);
+                   const uint16_t *keep, float scale, int64_t n_batch, fnn_part part);
 
     /* keep[ceil(n / 16)][n_batch]: a bit a unit. */
     void (*dropout_keep)(uint16_t *keep, uint32_t threshold, uint64_t seed, uint32_t step, int layer, int64_t n_batch,

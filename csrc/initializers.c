@@ -45,8 +45,8 @@ static double normal_quantile(double p) {
                                             3.9307895800092710610e4,
                                             2.8729085735721942674e4,
                                             5.2264952788528545610e3};
-    static const double middle_top[] = {1.42343711074968357734e0, 4.63033784615654529590e0,  5.76949722146069140550e0,
-                                        3.64784832476320460504e0, 1.27045825245236838258e0,  2.41780725177450611770e-1,
+    static const double middle_top[] = {1.42343711074968357734e0,  4.63033784615654529590e0, 5.76949722146069140550e0,
+                                        3.64784832476320460504e0,  1.27045825245236838258e0, 2.41780725177450611770e-1,
                                         2.27238449892691845833e-2, 7.74545014278341407640e-4};
     static const double middle_bottom[] = {1.0,
                                            2.05319162663775882187e0,
@@ -90,24 +90,39 @@ static double open_uniform(const uint32_t words[4]) {
     return ((double)cell + 0.5) * 0x1p-52;
 }
 
-void fnn_draw(float *out, int64_t n, fnn_distribution distribution, double a, double b, uint64_t seed, int variable) {
-    for (int64_t i = 0; i < n; i++) {
-        const uint32_t counter[4] = {(uint32_t)i, (uint32_t)((uint64_t)i >> 32), 0,
-                                     (uint32_t)FNN_STREAM_INITIALIZER << 16 | (uint32_t)variable};
-        uint32_t words[4];
-        fnn_philox_block(words, counter, seed);
-        switch (distribution) {
-        case FNN_UNIFORM: {
-            const float value = (float)(a + (b - a) * fnn_uniform(words[0], words[1]));
-            out[i] = value < (float)b ? value : (float)a; /* rounding to float may reach b */
-            break;
-        }
-        case FNN_NORMAL: out[i] = (float)(a + b * normal_quantile(open_uniform(words))); break;
-        case FNN_TRUNCATED_NORMAL: {
-            const double p = TAIL_BEYOND_TWO + (1.0 - 2.0 * TAIL_BEYOND_TWO) * open_uniform(words);
-            out[i] = (float)(a + b * normal_quantile(p));
-            break;
-        }
-        }
+typedef struct drawing {
+    float *out;
+    int64_t n;
+    fnn_distribution distribution;
+    double a, b;
+    uint64_t seed;
+    int variable;
+} drawing;
+
+static float draw(const drawing *d, const uint32_t words[4]) {
+    if (d->distribution == FNN_UNIFORM) {
+        const float value = (float)(d->a + (d->b - d->a) * fnn_uniform(words[0], words[1]));
+        return value < (float)d->b ? value : (float)d->a; /* rounding to float may reach b */
     }
+    double p = open_uniform(words);
+    if (d->distribution == FNN_TRUNCATED_NORMAL) p = TAIL_BEYOND_TWO + (1.0 - 2.0 * TAIL_BEYOND_TWO) * p;
+    return (float)(d->a + d->b * normal_quantile(p));
+}
+
+static void draw_all(void *job, fnn_worker *me) {
+    const drawing *d = job;
+    (void)me;
+    for (int64_t i = 0; i < d->n; i++) {
+        const uint32_t counter[4] = {(uint32_t)i, (uint32_t)((uint64_t)i >> 32), 0,
+                                     (uint32_t)FNN_STREAM_INITIALIZER << 16 | (uint32_t)d->variable};
+        uint32_t words[4];
+        fnn_philox_block(words, counter, d->seed);
+        d->out[i] = draw(d, words);
+    }
+}
+
+/* A team of one, because a team's members keep subnormals whatever the process does. */
+void fnn_draw(float *out, int64_t n, fnn_distribution distribution, double a, double b, uint64_t seed, int variable) {
+    drawing d = {out, n, distribution, a, b, seed, variable};
+    fnn_team_run(1, draw_all, &d);
 }

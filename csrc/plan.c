@@ -58,7 +58,6 @@ fnn_status fnn_plan_create(fnn_plan **out, const fnn_net *net, int64_t n_batch, 
     plan->n_batch = n_batch;
     plan->training = training;
     plan->n_threads = n_threads < 1 ? 1 : n_threads > FNN_MAX_THREADS ? FNN_MAX_THREADS : n_threads;
-    for (int byte = 0; byte < 256; byte++) plan->table[byte] = (float)(byte * net->input.scale + net->input.offset);
 
     cursor at = {NULL, 0};
     lay_out(plan, &at);

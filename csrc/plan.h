@@ -18,7 +18,6 @@ struct fnn_plan {
     const fnn_kernels *kernels;
     int64_t n_batch;
     int training, n_threads;
-    float table[256];     /* the input's value of each byte */
     float *x;             /* the batch's input */
     uint16_t *keep_input; /* bits of the input's dropout, NULL where there is none or not training */
     float *gradients;     /* a parameter block; training only */

@@ -63,7 +63,7 @@ static void forward(const batch *b, fnn_worker *me) {
     const fnn_net *net = plan->net;
     draw_masks(b, me);
     if (b->gradients != NULL) transpose_weights(b, me);
-    plan->kernels->gather(plan->x, b->data, b->rows, b->first, &net->input, plan->table,
+    plan->kernels->gather(plan->x, b->data, b->rows, b->first, &net->input,
                           draws(b, &net->input.dropout) ? plan->keep_input : NULL, scale_of(b, &net->input.dropout),
                           b->n_rows, me->part);
     fnn_team_barrier(me);
@@ -112,10 +112,9 @@ static void backward(const batch *b, fnn_worker *me) {
                                              layer->n_out, me->part);
         if (l > 0) {
             const fnn_layer *under = layer - 1;
-            plan->kernels->dense_backward_input(below->dy, memory->dy, memory->wt, below->y,
-                                                draws(b, &under->dropout) ? below->keep : NULL,
-                                                scale_of(b, &under->dropout), under->activation, b->n_rows,
-                                                layer->n_in, layer->n_out, me->part);
+            plan->kernels->dense_backward_input(
+                below->dy, memory->dy, memory->wt, below->y, draws(b, &under->dropout) ? below->keep : NULL,
+                scale_of(b, &under->dropout), under->activation, b->n_rows, layer->n_in, layer->n_out, me->part);
         }
         fnn_team_barrier(me);
     }

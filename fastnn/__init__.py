@@ -1,18 +1,16 @@
 """Feed-forward neural networks on a C core: fast on small nets, the same bits everywhere.
 
-    import fastnn as fnn
+import fastnn as fnn
 
-    digits = fnn.datasets.digits()
-    net = fnn.Network(784, [fnn.Rescaling(1 / 255), fnn.Dense(256, "relu"), fnn.Dense(10)], seed=0)
-    trainer = fnn.Trainer(net, loss="softmax_cross_entropy", optimizer=fnn.SGD(0.1))
-    trainer.fit(digits.train.x, digits.train.y, epochs=5)
-    trainer.evaluate(digits.test.x, digits.test.y)
+digits = fnn.datasets.digits()
+net = fnn.Network(784, [fnn.Rescaling(1 / 255), fnn.Dense(256, "relu"), fnn.Dense(10)], seed=0)
+trainer = fnn.Trainer(net, loss="softmax_cross_entropy", optimizer=fnn.SGD(0.1))
+trainer.fit(digits.train.x, digits.train.y, epochs=5)
+trainer.evaluate(digits.test.x, digits.test.y)
 """
 
-import logging as _logging
-
 try:
-    from . import _core
+    from . import _core  # noqa: F401
 except ModuleNotFoundError as error:
     if error.name != f"{__name__}._core":
         raise
@@ -21,7 +19,7 @@ except ModuleNotFoundError as error:
         "Run Python from another folder, or install here with `pip install -e .`."
     ) from None
 
-from . import datasets, initializers, layers, losses, optimizers, schedules
+from . import initializers, layers, losses, optimizers, schedules
 from ._version import __version__
 from .callbacks import Callback
 from .history import History
@@ -43,4 +41,49 @@ from .runtime import available_isas, isa, num_threads, set_num_threads, show_con
 from .schedules import LinearWarmup, StepDecay
 from .trainer import Trainer
 
-_logging.getLogger("fastnn").addHandler(_logging.NullHandler())
+__all__ = [
+    "SGD",
+    "Callback",
+    "Constant",
+    "Dense",
+    "Dropout",
+    "Glorot",
+    "He",
+    "History",
+    "LinearWarmup",
+    "Network",
+    "Ones",
+    "RandomNormal",
+    "RandomUniform",
+    "Rescaling",
+    "SigmoidCrossEntropy",
+    "SoftmaxCrossEntropy",
+    "SquaredError",
+    "StepDecay",
+    "Trainer",
+    "TruncatedNormal",
+    "Variable",
+    "Zeros",
+    "__version__",
+    "available_isas",
+    "datasets",
+    "initializers",
+    "isa",
+    "layers",
+    "load",
+    "losses",
+    "num_threads",
+    "optimizers",
+    "schedules",
+    "set_num_threads",
+    "show_config",
+    "use_isa",
+]
+
+
+def __getattr__(name: str) -> object:
+    if name == "datasets":  # loaded when first named: reading files needs much that a network does not
+        import importlib
+
+        return importlib.import_module(".datasets", __name__)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -5,25 +5,23 @@ What leaves here is what the C core takes: C-contiguous uint8 or float32 rows, i
 
 from __future__ import annotations
 
-import logging
 from typing import Any
 
 import numpy as np
-
-_log = logging.getLogger("fastnn")
 
 _ROW_SUM_TOLERANCE = 1e-4  # of a row of probabilities: about 1,000 float32 roundings
 
 
 def as_array(value: Any, name: str) -> np.ndarray:
-    """A NumPy array over anything with ``__array__``, the buffer protocol, ``__dlpack__`` on the CPU, or nested lists."""
+    """A NumPy array over anything with ``__array__``, a buffer, ``__dlpack__`` on the CPU, or nested lists."""
     if isinstance(value, np.ndarray):
         array = value
     elif hasattr(value, "__array__") or not hasattr(value, "__dlpack__"):
         try:
             array = np.asarray(value)
         except ValueError as error:  # ragged nested lists
-            raise ValueError(f"{name} must be a rectangular array of numbers, got {type(value).__name__}: {error}") from None
+            got = f"{type(value).__name__}: {error}"
+            raise ValueError(f"{name} must be a rectangular array of numbers, got {got}") from None
     else:
         array = np.from_dlpack(value)
     if array.dtype.kind not in "biuf":
@@ -74,7 +72,9 @@ def as_parameter(value: Any, shape: tuple[int, ...], name: str) -> np.ndarray:
 
 def _as_float32(array: np.ndarray, name: str) -> np.ndarray:
     if array.dtype != np.float32:
-        _log.info("%s: converted from %s to float32", name, array.dtype)
+        import logging
+
+        logging.getLogger("fastnn").info("%s: converted from %s to float32", name, array.dtype)
         with np.errstate(over="ignore"):
             array = array.astype(np.float32)
     return np.ascontiguousarray(array)
@@ -94,7 +94,9 @@ def _as_labels(array: np.ndarray, n_out: int, name: str) -> np.ndarray:
         whole &= np.isfinite(array)
         if not whole.all():
             at = int(np.argmin(whole))
-            raise ValueError(f"{name} must hold class indices, whole numbers in [0, {n_out - 1}], got {array[at]} in row {at}")
+            raise ValueError(
+                f"{name} must hold class indices, whole numbers in [0, {n_out - 1}], got {array[at]} in row {at}"
+            )
     bad = (array < 0) | (array >= n_out)
     if bad.any():
         at = int(np.argmax(bad))

@@ -5,7 +5,7 @@ No arithmetic happens here.  Array arguments have been checked by ``_arrays``; c
 every 50 ms or so, at a step border, so that Ctrl-C is seen.
 """
 import os
-import threading
+from _thread import allocate_lock
 
 import numpy as np
 
@@ -108,7 +108,7 @@ def synthetic_digits(int64_t first, int64_t n, uint64_t seed):
     cdef uint8_t[:, ::1] image_view = images
     cdef uint8_t[::1] label_view = labels
     cdef int64_t done = 0, count
-    while done < n:  # 1,000 images take about 30 ms
+    while done < n:  # 1,000 images take about 13 ms
         count = min(1000, n - done)
         with nogil:
             fnn_digits(&image_view[done, 0], &label_view[done], first + done, count, seed)
@@ -218,7 +218,7 @@ cdef class Net:
         c_input.scale = scale
         c_input.offset = offset
         c_input.dropout = dropout_of(input_dropout)
-        self.lock = threading.Lock()
+        self.lock = allocate_lock()
         c_layers = <fnn_layer *>fnn_alloc(len(layers) * sizeof(fnn_layer))
         if c_layers == NULL:
             check(FNN_ERR_MEMORY)

@@ -14,21 +14,20 @@ Cortes and Burges under CC BY-SA 3.0.
 import math
 import numbers
 import os
-import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from . import _checks, _core
+from ._files import write_atomically
+from ._progress import Progress, as_progress, bar
 
 __all__ = ["Dataset", "Split", "digits", "mnist", "read_idx", "split", "synthetic_digits"]
-
-Progress = Literal["auto"] | bool
 
 # File -> SHA-256 of its uncompressed bytes: training images, training labels, test images, test labels.
 _MNIST = {
@@ -93,8 +92,8 @@ def mnist(
     """
     validation_size = _checks.integer("validation_size", validation_size, 0)
     download = _checks.flag("download", download)
-    show = _wants_bar(progress)
-    found = _find_mnist(download, show) if directory is None else _read_mnist(_path("directory", directory))
+    progress = as_progress(progress)
+    found = _find_mnist(download, progress) if directory is None else _read_mnist(_path("directory", directory))
     train_x, train_y, test_x, test_y = found
     n_train = len(train_x) - validation_size
     if n_train <= 0:
@@ -108,7 +107,7 @@ def mnist(
     )
 
 
-def _find_mnist(download: bool, show: bool) -> list[NDArray[np.uint8]]:
+def _find_mnist(download: bool, progress: Progress) -> list[NDArray[np.uint8]]:
     failures = []
     named = os.environ.get("FASTNN_DATA")
     if not named:
@@ -127,7 +126,7 @@ def _find_mnist(download: bool, show: bool) -> list[NDArray[np.uint8]]:
         failures.append(str(error))
     if download:
         try:
-            return [_cached_or_downloaded(cache, name, show) for name in _MNIST]
+            return [_cached_or_downloaded(cache, name, progress) for name in _MNIST]
         except OSError as error:
             failures.append(str(error))
     else:
@@ -171,7 +170,7 @@ def _verified(source: object, data: bytes, name: str) -> NDArray[np.uint8]:
 # ---- download -------------------------------------------------------------------------------------------------------
 
 
-def _cached_or_downloaded(cache: Path, name: str, show: bool) -> NDArray[np.uint8]:
+def _cached_or_downloaded(cache: Path, name: str, progress: Progress) -> NDArray[np.uint8]:
     path = cache / name
     try:
         return _verified(path, _read(path), name)
@@ -181,18 +180,19 @@ def _cached_or_downloaded(cache: Path, name: str, show: bool) -> NDArray[np.uint
     for mirror in _MIRRORS:
         url = f"{mirror}{name}.gz"
         try:
-            data = _gunzip(url, _fetch(url, name, show))
+            data = _gunzip(url, _fetch(url, name, progress))
             array = _verified(url, data, name)
         except OSError as error:
             reason = str(error)
             failures.append(reason if url in reason else f"{url}: {reason}")
         else:
-            _write_atomically(path, data)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_atomically(path, data)
             return array
     raise OSError("\n".join(failures))
 
 
-def _fetch(url: str, name: str, show: bool) -> bytes:
+def _fetch(url: str, name: str, progress: Progress) -> bytes:
     from http.client import HTTPException
     from urllib.request import Request, urlopen
 
@@ -201,60 +201,15 @@ def _fetch(url: str, name: str, show: bool) -> bytes:
     try:
         with urlopen(request, timeout=_TIMEOUT_SECONDS) as response:
             length = response.length or 0
-            with _Bar(name, length, show) as advance:
+            with bar(progress, total=length or None, desc=name, unit="B", unit_scale=True) as shown:
                 while chunk := response.read(_CHUNK_BYTES):
                     data += chunk
-                    advance(len(chunk))
+                    shown.update(len(chunk))
     except HTTPException as error:
         raise OSError(f"{url} broke off after {len(data)} bytes: {error!r}") from error
     if len(data) < length:
         raise OSError(f"{url} broke off after {len(data)} of {length} bytes")
     return bytes(data)
-
-
-class _Bar:
-    """A progress bar, or nothing."""
-
-    def __init__(self, name: str, length: int, show: bool) -> None:
-        self._bar = None
-        if show:
-            from tqdm import tqdm
-
-            self._bar = tqdm(total=length or None, desc=name, unit="B", unit_scale=True)
-
-    def __enter__(self) -> Callable[[int], object]:
-        return self._bar.update if self._bar is not None else lambda _: None
-
-    def __exit__(self, *_: object) -> None:
-        if self._bar is not None:
-            self._bar.close()
-
-
-def _wants_bar(progress: Any) -> bool:
-    if isinstance(progress, (bool, np.bool_)):
-        return bool(progress)
-    if not isinstance(progress, str):
-        raise _checks.wrong_kind("progress", "'auto', True or False", progress)
-    if progress != "auto":
-        raise _checks.wrong_value("progress", "'auto', True or False", progress)
-    return sys.stderr is not None and sys.stderr.isatty()
-
-
-def _write_atomically(path: Path, data: bytes) -> None:
-    """Readers see the old file or the whole new one, also after a crash or beside another process that writes it."""
-    from tempfile import mkstemp
-
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, temporary = mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with open(descriptor, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
 
 
 # ---- IDX ------------------------------------------------------------------------------------------------------------

@@ -5,15 +5,20 @@ comes from the Philox counter (i, v) under the key s, the same bits on every mac
 Sources: the list of Buduma, Fundamentals of Deep Learning, chapter 3; He et al. 2015; Glorot and Bengio 2010.
 """
 
+from __future__ import annotations
+
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from . import _checks, _core
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 __all__ = [
     "Constant",

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-import json
 import os
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
 
-from . import _checks, _core, layers as _layers, losses as _losses, runtime
-from ._seeds import Seed, as_seed
+from . import _checks, _core, runtime
+from . import layers as _layers
+from . import losses as _losses
+from ._files import write_atomically
+from ._seeds import as_seed
 from .layers import Dense, Dropout, Layer, Rescaling
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
+
+    from ._seeds import Seed
 
 _FORMAT = "fastnn-network"
 _FORMAT_VERSION = 1
@@ -147,10 +151,11 @@ class Network:
         RuntimeError: no loss has said yet what the outputs mean.
         """
         if self.link is None:
-            raise RuntimeError(f"predict needs to know what the outputs mean, {self._said_of_link()}; net(x) gives them")
+            raise RuntimeError(f"predict must know what outputs mean, {self._said_of_link()}; net(x) gives them")
         outputs = self._predict(x, "identity", num_threads)
         if self.link == "softmax":
-            return outputs.argmax(axis=1)
+            classes: NDArray[np.int64] = outputs.argmax(axis=1)
+            return classes
         return (outputs > 0).astype(np.int64) if self.link == "sigmoid" else outputs
 
     def _said_of_link(self) -> str:
@@ -225,6 +230,8 @@ class Network:
 
         OSError: the file cannot be written.
         """
+        import json
+
         from safetensors.numpy import save
 
         config = {
@@ -236,7 +243,7 @@ class Network:
             "frozen": [name for name, variable in self.variables.items() if not variable.trainable],
         }
         tensors = {name: np.asarray(variable) for name, variable in self.variables.items()}
-        _replace(Path(path), save(tensors, metadata={_FORMAT: json.dumps(config)}))
+        write_atomically(path, save(tensors, metadata={_FORMAT: json.dumps(config)}))
 
 
 def load(path: str | os.PathLike[str]) -> Network:
@@ -244,9 +251,11 @@ def load(path: str | os.PathLike[str]) -> Network:
 
     OSError: no such file, or it cannot be read. ValueError: it is damaged, or not a network of this library.
     """
+    import json
+
     from safetensors import SafetensorError, safe_open
 
-    if not Path(path).is_file():
+    if not os.path.isfile(path):
         raise FileNotFoundError(f"path must name a saved network, got {os.fspath(path)!r}: no such file")
     try:
         with safe_open(path, framework="numpy") as file:
@@ -270,24 +279,7 @@ def load(path: str | os.PathLike[str]) -> Network:
     return net
 
 
-def _replace(path: Path, content: bytes) -> None:
-    """Writes a file beside path and moves it there, so that path is never half written."""
-    descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        umask = os.umask(0)
-        os.umask(umask)
-        os.chmod(temporary, 0o666 & ~umask)  # mkstemp gives 0600
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
-
-
-# ---- layers into a network --------------------------------------------------------------------------------------------
+# ---- layers into a network -------------------------------------------------------------------------------------------
 
 
 def _check_layers(layers: Any) -> tuple[Layer, ...]:
@@ -332,7 +324,9 @@ def _name_layers(dense: list[Dense]) -> list[tuple[str, Dense]]:
 
 
 def _build(n_in: int, layers: tuple[Layer, ...]) -> _core.Net:
-    scale, offset, dropouts, dense = 1.0, 0.0, {}, []
+    scale, offset = 1.0, 0.0
+    dropouts: dict[int, tuple[int, float, float]] = {}  # by how many Dense layers stand before
+    dense: list[Dense] = []
     for layer in layers:
         if isinstance(layer, Rescaling):
             scale, offset = layer.scale, layer.offset

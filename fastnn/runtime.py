@@ -6,7 +6,6 @@ all. The number never changes a result, only the time it takes.
 """
 
 import os
-import platform
 from collections.abc import Iterator
 from typing import Any
 
@@ -170,6 +169,8 @@ def config() -> dict[str, Any]:
     Keys: version, isa, available_isas, num_threads, num_threads_reason, threads_backend ("openmp" or "pthread"), numpy,
     python, platform, cpu.
     """
+    import platform
+
     threads, reason = _current()
     return {
         "version": __version__,
@@ -198,4 +199,4 @@ def _cpu(root: _Path) -> str:
         key, _, value = line.partition(":")
         if key.strip() == "model name" and value.strip():
             return value.strip()
-    return platform.machine() or "unknown"
+    return os.uname().machine

@@ -4,13 +4,18 @@ Rates are computed in float64 with +, -, * and / alone, which round the same eve
 the same bits on every machine.
 """
 
+from __future__ import annotations
+
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from . import _checks
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 __all__ = ["Constant", "LinearWarmup", "Schedule", "StepDecay", "from_config"]
 

@@ -4,26 +4,31 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from . import _checks, _core, losses
-from ._progress import Progress, bar
-from ._seeds import Seed, as_seed
+from ._progress import bar
+from ._seeds import as_seed
 from .callbacks import Callback
 from .history import History
 from .network import Network
 from .optimizers import SGD
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+    from ._progress import Progress
+    from ._seeds import Seed
 
 
 class Trainer:
     """Trains a network: weights live in the network, velocity, step and epoch here.
 
     loss: a name or a Loss; it also sets the network's link, by which it predicts. optimizer: an SGD.
-    seed: of shuffling and dropout; None takes the network's. Permutations are a function of (seed, epoch), dropout masks
-    of (seed, step), so a training's bits depend on nothing else.
+    seed: of shuffling and dropout; None takes the network's. Permutations are a function of (seed, epoch), dropout
+    masks of (seed, step), so a training's bits depend on nothing else.
     TypeError, ValueError: an argument is none of these, or loss and last layer contradict each other.
     """
 
@@ -47,9 +52,7 @@ class Trainer:
         self.history = History()
         _check_link(network, self.loss)
         network.link = self.loss.link
-        self._training = _core.Training(
-            network._net, self.loss.name, optimizer.momentum, optimizer.nesterov, self.seed
-        )
+        self._training = _core.Training(network._net, self.loss.name, optimizer.momentum, optimizer.nesterov, self.seed)
         self._is_stopped = False
 
     @property
@@ -148,7 +151,8 @@ class Trainer:
             return None
         if not isinstance(validation_data, (tuple, list)) or len(validation_data) != 2:
             raise _checks.wrong_kind("validation_data", "a pair (x, y)", validation_data)
-        return self._data(*validation_data, "validation_data x", "validation_data y")
+        x, y = validation_data
+        return self._data(x, y, "validation_data x", "validation_data y")
 
     def _run_epoch(
         self,
@@ -163,13 +167,11 @@ class Trainer:
         trainable = np.array([v.trainable for v in self.network.variables.values()], np.uint8)
         began = time.perf_counter()
         try:
-            loss, hits, rows = self._training.run_epoch(
-                data, batch_size, rates, trainable, order, threads, on_progress
-            )
+            loss, hits, rows = self._training.run_epoch(data, batch_size, rates, trainable, order, threads, on_progress)
         except _core.Diverged:
             raise FloatingPointError(
-                f"training diverged: the loss is not finite in epoch {self.epoch}, step {self.step}; the parameters are "
-                "those before that step. A smaller learning rate may help"
+                f"training diverged: the loss is not finite in epoch {self.epoch}, step {self.step}; the parameters "
+                "are those before that step. A smaller learning rate may help"
             ) from None
         seconds = time.perf_counter() - began
         logs = self._means(loss, hits, rows)

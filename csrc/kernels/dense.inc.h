@@ -76,7 +76,7 @@ FNN_INLINE void product_tile(float *y, const float *x, const float *w, const flo
 static void product(float *y, const float *x, const float *w, const float *b, int64_t n_batch, int64_t n_k,
                     const tile t) {
 #define FNN_TILE_BODY(rows, panels)                                                                                    \
-    case (rows) * 4 + (panels): product_tile(y, x, w, b, n_batch, n_k, t, rows, panels); break;
+    case (rows)*4 + (panels): product_tile(y, x, w, b, n_batch, n_k, t, rows, panels); break;
     FNN_TILE_SWITCH(t)
 #undef FNN_TILE_BODY
 }
@@ -91,8 +91,7 @@ static void forward_epilogue(float *out, float *y, const uint16_t *keep, float s
             v16_store(y + at * FNN_LANES, activity);
             if (out == y && scale == 1.0f) continue;
             const m16 kept = m16_from_bits(keep != NULL ? keep[at] : 0xffff);
-            v16_store(out + at * FNN_LANES,
-                      v16_select(kept, v16_mul(activity, v16_set1(scale)), v16_set1(0.0f)));
+            v16_store(out + at * FNN_LANES, v16_select(kept, v16_mul(activity, v16_set1(scale)), v16_set1(0.0f)));
         }
 }
 
@@ -203,9 +202,7 @@ static void dense_backward_weight(float *dw, float *db, const float *x, const fl
         for (int64_t i = 0; i < per_group; i++) {
             const tile t = tile_at(group * per_group + i, n_panels, inputs);
 #define FNN_TILE_BODY(rows, panels)                                                                                    \
-    case (rows) * 4 + (panels):                                                                                        \
-        backward_weight_tile(dw, x, dy, n_batch, n_in, first_input, t, rows, panels);                                  \
-        break;
+    case (rows)*4 + (panels): backward_weight_tile(dw, x, dy, n_batch, n_in, first_input, t, rows, panels); break;
             FNN_TILE_SWITCH(t)
 #undef FNN_TILE_BODY
         }

@@ -1,7 +1,8 @@
-/* dropout.inc.h: which units are kept, a bit a unit.  Sixteen rows at a time, so that the compiler vectorises Philox
- * (rng.h) over them; a block serves eight units of a row with 16 bits each. */
+/* dropout.inc.h: which units are kept, a bit a unit.  Many rows at a time, so that the compiler vectorises Philox
+ * (rng.h) over them (it unrolls loops of 16 and then does not); a block serves eight units of a row with 16 bits each.
+ */
 
-#define ROWS 16
+#define ROWS 32
 
 /* words[w][i]: word w of the block of row + i */
 static void philox_rows(uint32_t words[4][ROWS], uint32_t block, uint32_t row, uint32_t step, uint32_t tag,

@@ -1,36 +1,43 @@
 /* input.inc.h: rows of the data set into panels, rescaled, with the input's dropout. */
 
-FNN_INLINE float rescaled(double x, const fnn_input *input) { return (float)(x * input->scale + input->offset); }
+#define CHUNK (16 * FNN_LANES)
 
-FNN_INLINE void gather_row(float *x, const fnn_data *data, int64_t row, const fnn_input *input, const float *table,
-                           const uint16_t *keep, float scale, int64_t n_batch) {
-    const int64_t n_in = input->n_in;
-    const uint8_t *bytes = (const uint8_t *)data->x + row * n_in;
-    const float *floats = (const float *)data->x + row * n_in;
-    const int is_plain = input->scale == 1.0 && input->offset == 0.0;
-    for (int64_t panel = 0; panel < fnn_panels(n_in); panel++) {
-        float *to = x + panel * n_batch * FNN_LANES;
-        const int64_t first = panel * FNN_LANES, lanes = least(FNN_LANES, n_in - first);
-        if (data->x_type == FNN_UINT8)
-            for (int64_t i = 0; i < lanes; i++) to[i] = table[bytes[first + i]];
-        else if (is_plain)
-            for (int64_t i = 0; i < lanes; i++) to[i] = floats[first + i];
-        else
-            for (int64_t i = 0; i < lanes; i++) to[i] = rescaled(floats[first + i], input);
-        for (int64_t i = lanes; i < FNN_LANES; i++) to[i] = 0.0f;
-
-        const v16 scaled = v16_mul(v16_load(to), v16_set1(scale));
-        const m16 kept = m16_from_bits(keep != NULL ? keep[panel * n_batch] : 0xffff);
-        v16_store(to, v16_select(kept, scaled, v16_set1(0.0f)));
+/* count values from place at on, rescaled: a plain loop of unknown length, which compilers vectorise */
+static void rescale(float *to, const fnn_data *data, int64_t at, int64_t count, double scale, double offset) {
+    if (data->x_type == FNN_UINT8) {
+        const uint8_t *from = (const uint8_t *)data->x + at;
+        for (int64_t i = 0; i < count; i++) to[i] = (float)(from[i] * scale + offset);
+    } else {
+        const float *from = (const float *)data->x + at;
+        for (int64_t i = 0; i < count; i++) to[i] = (float)((double)from[i] * scale + offset);
     }
 }
 
+/* x: the row's place in the first panel; keep: its bits there */
+static void gather_row(float *x, const fnn_data *data, int64_t row, const fnn_input *input, const uint16_t *keep,
+                       float scale, int64_t n_batch) {
+    float values[CHUNK];
+    for (int64_t first = 0; first < input->n_in; first += CHUNK) {
+        const int64_t count = least(CHUNK, input->n_in - first);
+        rescale(values, data, row * input->n_in + first, count, input->scale, input->offset);
+        for (int64_t i = count; i < fnn_panels(count) * FNN_LANES; i++) values[i] = 0.0f;
+        for (int64_t i = 0; i < count; i += FNN_LANES) {
+            const int64_t at = (first + i) / FNN_LANES * n_batch;
+            const m16 kept = m16_from_bits(keep != NULL ? keep[at] : 0xffff);
+            const v16 scaled = v16_mul(v16_load(values + i), v16_set1(scale));
+            v16_store(x + at * FNN_LANES, v16_select(kept, scaled, v16_set1(0.0f)));
+        }
+    }
+}
+
+#undef CHUNK
+
 static void gather(float *x, const fnn_data *data, const uint32_t *rows, int64_t first, const fnn_input *input,
-                   const float *table, const uint16_t *keep, float scale, int64_t n_batch, fnn_part part) {
+                   const uint16_t *keep, float scale, int64_t n_batch, fnn_part part) {
     int64_t begin, end;
     share(&begin, &end, n_batch, part);
     for (int64_t i = begin; i < end; i++) {
         const int64_t row = rows != NULL ? (int64_t)rows[first + i] : first + i;
-        gather_row(x + i * FNN_LANES, data, row, input, table, keep != NULL ? keep + i : NULL, scale, n_batch);
+        gather_row(x + i * FNN_LANES, data, row, input, keep != NULL ? keep + i : NULL, scale, n_batch);
     }
 }

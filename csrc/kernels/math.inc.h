@@ -83,7 +83,7 @@ FNN_INLINE v16 vtanh(v16 z) {
     v16 n;
     const v16 q = expm1_reduced(reduce_by_log2(a, &n)), power = v16_pow2(n);
     const v16 t = v16_fma(power, q, v16_sub(power, one));
-    const v16 magnitude = v16_div(v16_mul(v16_set1(-1.0f), t), v16_add(v16_set1(2.0f), t));
+    const v16 magnitude = v16_div(v16_sub(v16_set1(0.0f), t), v16_add(v16_set1(2.0f), t)); /* +0 at zero */
     return v16_select(v16_lt(z, v16_set1(0.0f)), v16_mul(v16_set1(-1.0f), magnitude), magnitude);
 }
 

@@ -15,7 +15,6 @@ typedef struct v16 {
 } v16;
 typedef v16 m16; /* lanes all ones or all zeros */
 
-
 static inline v16 v16_load(const float *p) { return (v16){_mm256_loadu_ps(p), _mm256_loadu_ps(p + 8)}; }
 static inline void v16_store(float *p, v16 a) {
     _mm256_storeu_ps(p, a.lo);

@@ -32,9 +32,7 @@ static inline v16 v16_set1(float x) {
 }
 
 #define FNN_BINARY(type, name, f)                                                                                      \
-    static inline type name(v16 a, v16 b) {                                                                            \
-        return (type){f(a.q0, b.q0), f(a.q1, b.q1), f(a.q2, b.q2), f(a.q3, b.q3)};                                     \
-    }
+    static inline type name(v16 a, v16 b) { return (type){f(a.q0, b.q0), f(a.q1, b.q1), f(a.q2, b.q2), f(a.q3, b.q3)}; }
 FNN_BINARY(v16, v16_add, vaddq_f32)
 FNN_BINARY(v16, v16_sub, vsubq_f32)
 FNN_BINARY(v16, v16_mul, vmulq_f32)
