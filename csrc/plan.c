@@ -81,8 +81,9 @@ void fnn_plan_destroy(fnn_plan *plan) {
 
 void fnn_plan_poison(fnn_plan *plan, int byte) { memset(plan->arena, byte, plan->arena_bytes); }
 
-/* A step has about ten barriers of 0.1 to 0.3 us, and a thread does 250,000 multiply-adds in about 8 us. */
-#define WORTH_A_THREAD 250000
+/* A step has about ten barriers of 0.1 to 0.3 us, more where cores are shared; a thread does a million multiply-adds in
+ * 10 to 20 us. */
+#define WORTH_A_THREAD 1000000
 
 int fnn_threads_worth(const fnn_net *net, int64_t n_batch, int n_threads) {
     int64_t work = 0;

@@ -1,16 +1,18 @@
 """Feed-forward neural networks on a C core: fast on small nets, the same bits everywhere.
 
-import fastnn as fnn
+For example:
 
-digits = fnn.datasets.digits()
-net = fnn.Network(784, [fnn.Rescaling(1 / 255), fnn.Dense(256, "relu"), fnn.Dense(10)], seed=0)
-trainer = fnn.Trainer(net, loss="softmax_cross_entropy", optimizer=fnn.SGD(0.1))
-trainer.fit(digits.train.x, digits.train.y, epochs=5)
-trainer.evaluate(digits.test.x, digits.test.y)
+    import fastnn as fnn
+
+    digits = fnn.datasets.digits()
+    net = fnn.Network(784, [fnn.Rescaling(1 / 255), fnn.Dense(256, "relu"), fnn.Dense(10)], seed=0)
+    trainer = fnn.Trainer(net, loss="softmax_cross_entropy", optimizer=fnn.SGD(0.1))
+    trainer.fit(digits.train.x, digits.train.y, epochs=5)
+    trainer.evaluate(digits.test.x, digits.test.y)
 """
 
 try:
-    from . import _core  # noqa: F401
+    from ._core import Net as _  # noqa: F401 - `from . import _core` would not say that it is missing
 except ModuleNotFoundError as error:
     if error.name != f"{__name__}._core":
         raise

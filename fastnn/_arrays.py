@@ -23,7 +23,10 @@ def as_array(value: Any, name: str) -> np.ndarray:
             got = f"{type(value).__name__}: {error}"
             raise ValueError(f"{name} must be a rectangular array of numbers, got {got}") from None
     else:
-        array = np.from_dlpack(value)
+        try:
+            array = np.from_dlpack(value)
+        except (BufferError, RuntimeError) as error:  # as it says of another device
+            raise TypeError(f"{name} must be an array on the CPU, got {type(value).__name__}: {error}") from None
     if array.dtype.kind not in "biuf":
         raise TypeError(f"{name} must hold real numbers, got dtype {array.dtype} from {type(value).__name__}")
     return array
@@ -77,7 +80,12 @@ def _as_float32(array: np.ndarray, name: str) -> np.ndarray:
         logging.getLogger("fastnn").info("%s: converted from %s to float32", name, array.dtype)
         with np.errstate(over="ignore"):
             array = array.astype(np.float32)
-    return np.ascontiguousarray(array)
+    return _plain(array, np.float32)
+
+
+def _plain(array: np.ndarray, dtype: type) -> np.ndarray:
+    """In C order and aligned, which views of bytes read from a file may not be."""
+    return np.ascontiguousarray(array if array.flags.aligned else array.copy(), dtype)
 
 
 def _finite(array: np.ndarray, name: str) -> np.ndarray:
@@ -101,7 +109,7 @@ def _as_labels(array: np.ndarray, n_out: int, name: str) -> np.ndarray:
     if bad.any():
         at = int(np.argmax(bad))
         raise ValueError(f"{name} must hold class indices in [0, {n_out - 1}], got {array[at]} in row {at}")
-    return np.ascontiguousarray(array, dtype=np.int32)
+    return _plain(array, np.int32)
 
 
 def _as_matrix(array: np.ndarray, n_out: int, name: str, otherwise: str) -> np.ndarray:

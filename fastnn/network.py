@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 _FORMAT = "fastnn-network"
 _FORMAT_VERSION = 1
+_LINKS = ("softmax", "sigmoid", "identity")
+_MAX_PARAMETERS = 2**40  # 4 TiB; keeps the C side's sizes, padded to panels, far inside 64 bits
 
 
 class Variable:
@@ -107,6 +109,7 @@ class Network:
         self._dense = _name_layers([layer for layer in self.layers if isinstance(layer, Dense)])
         self.n_out = self._dense[-1][1].units
         self.link: str | None = "softmax" if self._dense[-1][1].activation == "softmax" else None
+        _check_size(self.n_in, [dense.units for _, dense in self._dense])
         self._net = _build(self.n_in, self.layers)
         self.variables = Variables(self._make_variables())
         self._initialize()
@@ -270,7 +273,7 @@ def load(path: str | os.PathLike[str]) -> Network:
         raise ValueError(f"{os.fspath(path)!r} has format version {found}, this fastnn reads version {_FORMAT_VERSION}")
     try:
         net = Network(config["n_in"], [_layers.from_config(layer) for layer in config["layers"]], seed=config["seed"])
-        net.link = config["link"]
+        net.link = _checks.choice("link", config["link"], _LINKS) if config["link"] is not None else None
         for name, variable in net.variables.items():
             variable.assign(tensors[name])
             variable.trainable = name not in config["frozen"]
@@ -302,6 +305,12 @@ def _check_layers(layers: Any) -> tuple[Layer, ...]:
         if layers[i].activation == "softmax":
             raise ValueError(f"layers[{i}] must not have activation 'softmax': only the last layer can")
     return tuple(layers)
+
+
+def _check_size(n_in: int, units: Sequence[int]) -> None:
+    n = sum((above + 1) * below for above, below in zip([n_in, *units], units, strict=False))
+    if max(n, n_in) > _MAX_PARAMETERS:
+        raise ValueError(f"layers must have at most {_MAX_PARAMETERS:,} parameters and inputs, got {n:,} and {n_in:,}")
 
 
 def _name_layers(dense: list[Dense]) -> list[tuple[str, Dense]]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from . import _checks, _core, losses
-from ._progress import bar
+from ._progress import as_progress, bar
 from ._seeds import as_seed
 from .callbacks import Callback
 from .history import History
@@ -99,6 +99,7 @@ class Trainer:
         epochs = _checks.integer("epochs", epochs, 0)
         batch_size = _checks.integer("batch_size", batch_size, 1)
         shuffle, drop_last = _checks.flag("shuffle", shuffle), _checks.flag("drop_last", drop_last)
+        callbacks, progress = _check_callbacks(callbacks), as_progress(progress)
         data = self._data(x, y, "x", "y")
         validation = self._validation(validation_data)
         n_steps = len(data) // batch_size if drop_last else -(-len(data) // batch_size)
@@ -117,7 +118,7 @@ class Trainer:
                 for _ in range(epochs):
                     on_progress = None if shown.disable else _advancer(shown, shown.n)
                     logs = self._run_epoch(data, batch_size, n_steps, order, threads, on_progress)
-                    logs |= self._evaluated(validation, "val_") if validation is not None else {}
+                    logs |= self._evaluated(validation, "val_", num_threads) if validation is not None else {}
                     history.append(logs)
                     self.history.append(logs)
                     shown.set_postfix({name: f"{logs[name]:.4f}" for name in _SHOWN if name in logs}, refresh=False)
@@ -199,6 +200,15 @@ def _advancer(shown: Any, start: int) -> Callable[[int, int, float], None]:
         shown.update(start + steps - shown.n)
 
     return advance
+
+
+def _check_callbacks(callbacks: Any) -> Sequence[Callback]:
+    if not isinstance(callbacks, Sequence):
+        raise _checks.wrong_kind("callbacks", "a sequence of Callbacks", callbacks)
+    for i, callback in enumerate(callbacks):
+        if not isinstance(callback, Callback):
+            raise _checks.wrong_kind(f"callbacks[{i}]", "a Callback", callback)
+    return callbacks
 
 
 def _check_link(network: Network, loss: losses.Loss) -> None:

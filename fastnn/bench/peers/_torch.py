@@ -1,0 +1,164 @@
+"""PyTorch, with autograd and without."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ..shapes import Shape
+from ..workloads import Array, Data
+from ._peer import Peer
+
+
+class _Torch(Peer):
+    package = "torch"
+
+    def __init__(self, shape: Shape, num_threads: int | None = None) -> None:
+        super().__init__(shape, num_threads)
+        import torch
+
+        self._torch: Any = torch
+
+    def feed(self, data: Data) -> None:
+        torch, size = self._torch, self.shape.batch_size
+        y = torch.from_numpy(data.y.astype(np.int64) if self.is_classifier else data.y)
+        self._xs = torch.from_numpy(data.floats).split(size)
+        self._ys = y.split(size)
+
+    def prepare(self) -> None:
+        if self.num_threads is not None:
+            self._torch.set_num_threads(self.num_threads)
+
+
+class TorchEager(_Torch):
+    """What most people write: nn.Sequential, autograd and optim.SGD in its fused form, over tensors cut beforehand."""
+
+    name = "torch eager"
+
+    def __init__(self, shape: Shape, num_threads: int | None = None) -> None:
+        super().__init__(shape, num_threads)
+        nn = self._torch.nn
+        activations = {"relu": nn.ReLU, "tanh": nn.Tanh, "linear": nn.Identity}
+        layers = []
+        for n_in, n_out in zip(shape.widths[:-1], shape.widths[1:], strict=True):
+            layers += [nn.Linear(n_in, n_out), activations[shape.activation]()]
+        self._model = nn.Sequential(*layers[:-1])
+        self._optimizer = self._torch.optim.SGD(self._model.parameters(), shape.learning_rate, fused=True)
+
+    def prepare(self) -> None:
+        super().prepare()
+        with self._torch.no_grad():
+            for parameter, value in zip(self._model.parameters(), self._initial, strict=True):
+                parameter.copy_(self._torch.from_numpy(value.T))
+
+    def epoch(self) -> float:
+        total = self._torch.zeros(())
+        for x, y in zip(self._xs, self._ys, strict=True):
+            self._optimizer.zero_grad()
+            loss = self._loss(self._model(x), y)
+            loss.backward()
+            self._optimizer.step()
+            total += loss.detach()
+        return float(total) / len(self._xs)
+
+    def _loss(self, outputs: Any, y: Any) -> Any:
+        if self.is_classifier:
+            return self._torch.nn.functional.cross_entropy(outputs, y)
+        return (outputs - y).square().sum() * (0.5 / len(y))
+
+    def predictor(self, x: Array) -> Callable[[], Any]:
+        torch, model, tensor = self._torch, self._model, self._torch.from_numpy(x)
+
+        def run() -> Any:
+            with torch.inference_mode():
+                outputs = model(tensor)
+                return outputs.softmax(1) if self.is_classifier else outputs
+
+        return run
+
+
+class TorchHandWritten(_Torch):
+    """Its kernels without autograd: buffers made beforehand, the update fused into the weight gradient's product."""
+
+    name = "torch hand-written"
+
+    def __init__(self, shape: Shape, num_threads: int | None = None) -> None:
+        super().__init__(shape, num_threads)
+        self._params = [self._torch.from_numpy(value.copy()) for value in self._initial]
+        self._make_buffers(shape.batch_size)
+
+    def _make_buffers(self, n_batch: int) -> None:
+        self._outputs = [self._torch.empty(n_batch, units) for units in self.shape.widths[1:]]
+        self._deltas = [self._torch.empty_like(output) for output in self._outputs]
+
+    def feed(self, data: Data) -> None:
+        super().feed(data)
+        if self.is_classifier:
+            self._ys = [y[:, None] for y in self._ys]
+            self._minus_one = self._torch.full((self.shape.batch_size, 1), -1.0)
+
+    def prepare(self) -> None:
+        super().prepare()
+        for value, initial in zip(self._params, self._initial, strict=True):
+            value.copy_(self._torch.from_numpy(initial))
+
+    def epoch(self) -> float:
+        with self._torch.inference_mode():
+            total = self._torch.zeros(())
+            for x, y in zip(self._xs, self._ys, strict=True):
+                total += self._loss(self._forward(x), y)
+                self._backward(x)
+            return float(total) / self.shape.rows
+
+    def _forward(self, x: Any) -> Any:
+        torch, last = self._torch, len(self._outputs) - 1
+        for i, out in enumerate(self._outputs):
+            torch.addmm(self._params[2 * i + 1], x, self._params[2 * i], out=out)
+            if i < last and self.shape.activation == "relu":
+                out.relu_()
+            elif i < last and self.shape.activation == "tanh":
+                out.tanh_()
+            x = out
+        return x
+
+    def _loss(self, out: Any, y: Any) -> Any:
+        """Sum over the batch; the last delta is its gradient."""
+        torch, delta = self._torch, self._deltas[-1]
+        if not self.is_classifier:
+            torch.sub(out, y, out=delta)
+            return delta.square().sum() * 0.5
+        torch.log_softmax(out, 1, out=out)
+        torch.exp(out, out=delta)
+        delta.scatter_add_(1, y, self._minus_one)
+        return out.gather(1, y).sum().neg_()
+
+    def _backward(self, x: Any) -> None:
+        rate = self.shape.learning_rate / self.shape.batch_size
+        for i in reversed(range(len(self._outputs))):
+            delta, read = self._deltas[i], self._outputs[i - 1] if i > 0 else x
+            w, b = self._params[2 * i : 2 * i + 2]
+            if i > 0:
+                self._torch.mm(delta, w.t(), out=self._deltas[i - 1])
+                self._through_activation(i - 1)
+            w.addmm_(read.t(), delta, alpha=-rate)
+            b.sub_(delta.sum(0), alpha=rate)
+
+    def _through_activation(self, i: int) -> None:
+        delta, out, aten = self._deltas[i], self._outputs[i], self._torch.ops.aten
+        if self.shape.activation == "relu":
+            aten.threshold_backward.grad_input(delta, out, 0, grad_input=delta)
+        elif self.shape.activation == "tanh":
+            aten.tanh_backward.grad_input(delta, out, grad_input=delta)
+
+    def predictor(self, x: Array) -> Callable[[], Any]:
+        torch, tensor = self._torch, self._torch.from_numpy(x)
+        self._make_buffers(len(x))
+
+        def run() -> Any:
+            with torch.inference_mode():
+                out = self._forward(tensor)
+                return torch.softmax(out, 1, out=out) if self.is_classifier else out
+
+        return run

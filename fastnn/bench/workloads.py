@@ -1,0 +1,337 @@
+"""What is timed: an epoch of training, inference, kernels. Each builds its inputs and verifies itself beforehand.
+
+A ``Workload`` is what a bench or a command needs: ``verify()`` once, then ``prepare()``, untimed, before every timed
+``run()``. A ``Contender`` is a library that does the work; fastnn is one, ``peers`` has the others. All start from the
+same float32 parameters and see the same samples. Peers take them in order, in float32, converted and cut into batches
+beforehand; fastnn is timed as it is used: it shuffles, gathers the rows and rescales their bytes within the epoch.
+"""
+
+from __future__ import annotations
+
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .. import SGD, Dense, Dropout, Network, Rescaling, Trainer, _core, datasets, reference
+from . import shapes
+from .shapes import Shape
+
+__all__ = [
+    "Contender",
+    "Data",
+    "Fastnn",
+    "Workload",
+    "WrongResult",
+    "epoch_loss",
+    "function",
+    "inference",
+    "load",
+    "suite",
+    "training",
+]
+
+Array = NDArray[Any]
+
+_EPOCH_TOLERANCE = 1e-3  # of fastnn's mean loss of an epoch, which a peer's must be
+_TRUTH_STEPS = 5
+_TRUTH_TOLERANCE = 1e-3  # of what training has moved; a unit of ReLU may fall on the other side of 0
+_OUTPUT_TOLERANCE = 1e-5  # of the largest output or of 1
+_FUNCTION_TOLERANCE = 1e-6
+
+
+class WrongResult(RuntimeError):
+    """What should be timed does not compute what it should."""
+
+
+@dataclass(frozen=True)
+class Workload:
+    """name: of the work, the same for all contenders. count: how many units (such as "samples") a run does.
+
+    flops: floating-point operations of a run's matrix products, 0 where there are none.
+    """
+
+    name: str
+    contender: str
+    num_threads: int | None
+    unit: str
+    count: int
+    flops: int
+    prepare: Callable[[], None]
+    run: Callable[[], Any]
+    verify: Callable[[], None]
+
+
+# ---- data -----------------------------------------------------------------------------------------------------------
+
+
+class Data(NamedTuple):
+    """x uint8 or float32 (n, n_in), y class indices (n,) or float32 rows (n, n_out); floats: x as peers want it."""
+
+    source: str
+    x: Array
+    y: Array
+    floats: Array
+
+
+def load(shape: Shape) -> Data:
+    """The samples of an epoch: MNIST's, if FASTNN_DATA has them, or drawn digits, or made-up numbers."""
+    widths = shape.widths
+    return _digits(shape.rows) if shape.is_of_digits else _numbers(shape.rows, widths[0], widths[-1])
+
+
+@lru_cache(maxsize=4)
+def _digits(rows: int) -> Data:
+    source, split = "MNIST", _mnist()
+    if split is None:
+        source, split = "synthetic digits", datasets.synthetic_digits(rows)
+    x, y = split.x[:rows], split.y[:rows]
+    return Data(source, x, y, x.astype(np.float32) / np.float32(255))
+
+
+@lru_cache(maxsize=1)
+def _mnist() -> datasets.Split | None:
+    if not os.environ.get("FASTNN_DATA"):
+        return None
+    try:
+        return datasets.mnist(download=False).train
+    except FileNotFoundError:
+        return None
+
+
+@lru_cache(maxsize=4)
+def _numbers(rows: int, n_in: int, n_out: int) -> Data:
+    random = np.random.default_rng(0)
+    x = random.standard_normal((rows, n_in), np.float32)
+    y = np.tanh(x @ (random.standard_normal((n_in, n_out), np.float32) / np.float32(np.sqrt(n_in))))
+    return Data("made-up numbers", x, y, x)
+
+
+# ---- contenders -----------------------------------------------------------------------------------------------------
+
+
+class Contender(ABC):
+    """A library with one network of this shape, and the threads it may use (None: as many as it likes)."""
+
+    name: ClassVar[str]
+
+    def __init__(self, shape: Shape, num_threads: int | None) -> None:
+        self.shape = shape
+        self.num_threads = num_threads
+
+    @classmethod
+    def why_not(cls, shape: Shape, num_threads: int | None) -> str | None:
+        """Why it cannot do this here; None: it can."""
+        return None
+
+    @abstractmethod
+    def feed(self, data: Data) -> None:
+        """Makes ready what ``epoch`` trains on."""
+
+    @abstractmethod
+    def prepare(self) -> None:
+        """Untimed, before every run: sets the library's threads, puts the initial parameters back."""
+
+    @abstractmethod
+    def epoch(self) -> float:
+        """Trains for one epoch, samples in order; the mean of its batches' losses, each before its update."""
+
+    @abstractmethod
+    def predictor(self, x: Array) -> Callable[[], Any]:
+        """A function that gives the class probabilities of the float32 rows x; for squared error, the outputs."""
+
+
+class Fastnn(Contender):
+    """This library, through its public functions; bytes are rescaled by the network."""
+
+    name = "fastnn"
+
+    def __init__(self, shape: Shape, num_threads: int | None = None) -> None:
+        super().__init__(shape, num_threads)
+        self.net = build(shape)
+        self.trainer = Trainer(self.net, shape.loss, SGD(shape.learning_rate))
+        self._initial = parameters(self.net)
+
+    def feed(self, data: Data) -> None:
+        self._data = data
+
+    def prepare(self) -> None:
+        for variable, value in zip(self.net.variables.values(), self._initial, strict=True):
+            variable.assign(value)
+
+    def epoch(self, shuffle: bool = False) -> float:
+        history = self.trainer.fit(
+            self._data.x,
+            self._data.y,
+            batch_size=self.shape.batch_size,
+            shuffle=shuffle,
+            num_threads=self.num_threads,
+            progress=False,
+        )
+        return float(history["loss"][0])
+
+    def predictor(self, x: Array) -> Callable[[], Any]:
+        predict = self.net if self.net.link == "identity" else self.net.predict_proba
+        return lambda: predict(x, num_threads=self.num_threads)
+
+
+def build(shape: Shape) -> Network:
+    """The network of a shape with its initial parameters."""
+    hidden: list[Any] = []
+    for units in shape.widths[1:-1]:
+        hidden.append(Dense(units, shape.activation))
+        if shape.keep_prob < 1:
+            hidden.append(Dropout(shape.keep_prob))
+    rescaling = [Rescaling(1 / 255)] if shape.is_of_digits else []
+    return Network(shape.widths[0], [*rescaling, *hidden, Dense(shape.widths[-1])], seed=0)
+
+
+def parameters(net: Network) -> list[Array]:
+    """W and b of each layer in turn."""
+    return [np.array(variable.value) for variable in net.variables.values()]
+
+
+# ---- training -------------------------------------------------------------------------------------------------------
+
+
+def training(shape: Shape, num_threads: int | None = None, contender: type[Contender] = Fastnn) -> Workload:
+    """One epoch of a contender. ``verify``: fastnn against float64, the others against fastnn's loss."""
+    it = contender(shape, num_threads)
+    data = load(shape)
+    it.feed(data)
+
+    def verify() -> None:
+        if isinstance(it, Fastnn):
+            return _verify_steps(shape, num_threads)
+        it.prepare()
+        _check_close(f"{it.name}, {shape.name}: loss", it.epoch(), epoch_loss(shape), _EPOCH_TOLERANCE, floor=0.0)
+
+    run = (lambda: it.epoch(shuffle=True)) if isinstance(it, Fastnn) else it.epoch
+    flops = shape.rows * shape.flops_training
+    return Workload(shape.name, it.name, num_threads, "samples", shape.rows, flops, it.prepare, run, verify)
+
+
+@lru_cache(maxsize=16)
+def epoch_loss(shape: Shape) -> float:
+    """fastnn's mean loss over an epoch in order: the same for every number of threads."""
+    it = Fastnn(shape)
+    it.feed(load(shape))
+    return it.epoch()
+
+
+def _verify_steps(shape: Shape, num_threads: int | None) -> None:
+    """The first steps of an epoch, parameters and loss, against the float64 specification."""
+    short = shape.shortened(_TRUTH_STEPS)
+    it = Fastnn(short, num_threads)
+    it.feed(load(short))
+    before = parameters(it.net)
+    loss = it.epoch()
+    truth, true_loss = _true_steps(short, it.trainer.seed, before)
+    _check_close(f"fastnn, {shape.name}: loss of {short.steps} steps", loss, true_loss, _TRUTH_TOLERANCE, floor=0.0)
+    for name, start, found, expected in zip(it.net.variables, before, parameters(it.net), truth, strict=True):
+        error, moved = np.linalg.norm(found - expected), np.linalg.norm(expected - start)
+        if not error <= _TRUTH_TOLERANCE * moved:
+            raise WrongResult(f"fastnn, {shape.name}: {name} moved by {moved}, and is off by {error}")
+
+
+def _true_steps(shape: Shape, seed: int, before: list[Array]) -> tuple[list[Array], float]:
+    data, net, size = load(shape), _described(shape), shape.batch_size
+    params = [value.astype(np.float64) for value in before]
+    rate, losses = float(np.float32(shape.learning_rate)), []
+    for step in range(shape.steps):
+        rows = slice(step * size, (step + 1) * size)
+        keeps = reference.keep_masks(net, seed, step, size)
+        params, _, batch_losses, _ = reference.train_step(
+            net, params, params, data.x[rows], data.y[rows], shape.loss, "sgd", rate, keeps=keeps
+        )
+        losses.append(batch_losses.mean())
+    return params, float(np.mean(losses))
+
+
+def _described(shape: Shape) -> reference.Network:
+    dropout = None
+    if shape.keep_prob < 1:
+        layer = Dropout(shape.keep_prob)
+        dropout = reference.Dropout(layer.threshold, float(np.float32(layer.train_scale)), layer.predict_scale)
+    layers = [reference.Layer(units, shape.activation, dropout) for units in shape.widths[1:-1]]
+    layers.append(reference.Layer(shape.widths[-1], "linear"))
+    return reference.Network(shape.widths[0], 1 / 255 if shape.is_of_digits else 1.0, 0.0, None, layers)
+
+
+# ---- inference ------------------------------------------------------------------------------------------------------
+
+
+def inference(
+    shape: Shape, n_batch: int, num_threads: int | None = None, contender: type[Contender] = Fastnn
+) -> Workload:
+    """Probabilities (for squared error: outputs) of n_batch rows, initial parameters. Verified against float64."""
+    it = contender(shape, num_threads)
+    data = _digits(n_batch) if shape.is_of_digits else _numbers(n_batch, shape.widths[0], shape.widths[-1])
+    run = it.predictor(data.x if isinstance(it, Fastnn) else data.floats)
+
+    def verify() -> None:
+        it.prepare()
+        params = [value.astype(np.float64) for value in parameters(build(shape))]
+        outs, _ = reference.forward(_described(shape), params, data.x[:1000])
+        link = "softmax" if shape.loss == "softmax_cross_entropy" else "identity"
+        truth = reference.output(outs[-1], link)
+        what = f"{it.name}, {shape.name}, {n_batch} rows: output"
+        _check_close(what, np.asarray(run())[:1000], truth, _OUTPUT_TOLERANCE, floor=max(1.0, np.abs(truth).max()))
+
+    name, flops = f"{shape.name}_predict_{n_batch}", n_batch * shape.flops_forward
+    return Workload(name, it.name, num_threads, "samples", n_batch, flops, it.prepare, run, verify)
+
+
+# ---- element-wise functions -----------------------------------------------------------------------------------------
+
+_NUMPY: dict[str, Callable[[Array], Array]] = {"exp": np.exp, "log": np.log, "log1p": np.log1p, "tanh": np.tanh}
+
+
+def function(name: str, n: int = shapes.VECTOR, contender: str = "fastnn") -> Workload:
+    """A function of n float32 values, by fastnn's kernels or by NumPy. ValueError: NumPy has no such function."""
+    if contender != "fastnn" and name not in _NUMPY:
+        raise ValueError(f"name must be one of {', '.join(_NUMPY)} for NumPy, got {name!r}")
+    x = np.random.default_rng(0).standard_normal(n, np.float32)
+    if name in ("log", "log1p"):  # what the losses ask for: sums of exponentials, and exp(-|z|) for log1p
+        x = np.exp(np.abs(x) if name == "log" else -np.abs(x))
+
+    def run() -> Array:
+        result: Array = _core.apply(name, x) if contender == "fastnn" else _NUMPY[name](x)
+        return result
+
+    def verify() -> None:
+        _check_close(f"{contender}, {name}", run(), reference.apply(x, name), _FUNCTION_TOLERANCE)
+
+    return Workload(name, contender, 1, "values", n, 0, lambda: None, run, verify)
+
+
+# ---- all of it ------------------------------------------------------------------------------------------------------
+
+
+def suite(num_threads: int | None = None, smoke: bool = False) -> Iterator[Workload]:
+    """Every workload on fastnn, one after the other, each built when it is its turn. smoke: with few rows."""
+    steps = 2 if smoke else 10**9
+    for shape in (*shapes.TRAINING, *shapes.DENSE, *shapes.DROPOUT):
+        yield training(shape.shortened(steps), num_threads)
+    for n_batch in shapes.INFERENCE:
+        yield inference(shapes.A, min(n_batch, 100) if smoke else n_batch, num_threads)
+    for shape in shapes.DENSE:
+        yield inference(shape, shape.batch_size, num_threads)
+    for name in shapes.FUNCTIONS:
+        yield function(name)
+
+
+def _check_close(what: str, found: Any, expected: Any, tolerance: float, floor: float = 1.0) -> None:
+    """|found - expected| <= tolerance max(|expected|, floor) for every value."""
+    found, expected = np.asarray(found, np.float64), np.asarray(expected, np.float64)
+    if found.shape != expected.shape:
+        raise WrongResult(f"{what} must have shape {expected.shape}, got {found.shape}")
+    excess = np.abs(found - expected) - tolerance * np.maximum(np.abs(expected), floor)
+    if not excess.max() <= 0:  # NaN as well
+        at = np.unravel_index(int(excess.argmax()), excess.shape)
+        raise WrongResult(f"{what} must be {expected[at]} within {tolerance:g}, got {found[at]}")
