@@ -68,8 +68,8 @@ class BuildExt(build_ext):
         objects += [self.compile_c(CSRC / "isa" / name, flags) for name, flags in ISA_TABLE.items()]
         ext.extra_objects = objects
         ext.extra_compile_args = [*OWN_FLAGS, *BASELINE]
-        # -ffast-math in LDFLAGS would link code that flushes subnormals in the whole process
-        ext.extra_link_args = [*openmp, "-fno-fast-math", "-lm"]
+        # -ffast-math or -Ofast in CFLAGS or LDFLAGS would link code that flushes subnormals in the whole process
+        ext.extra_link_args = [*openmp, "-O3", "-fno-fast-math", "-fno-unsafe-math-optimizations", "-lm"]
         super().build_extension(ext)
 
     def compile_c(self, path: Path, flags: list[str]) -> str:

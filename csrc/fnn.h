@@ -114,6 +114,9 @@ fnn_net *fnn_net_create(const fnn_input *input, const fnn_layer *layers, int64_t
 void fnn_pack(float *packed, const float *matrix, int64_t n_in, int64_t n_out);
 void fnn_unpack(float *matrix, const float *packed, int64_t n_in, int64_t n_out);
 
+/* Whether none of n floats is infinite or NaN. */
+int fnn_is_finite(const float *values, int64_t n);
+
 static inline int64_t fnn_panels(int64_t n) { return (n + FNN_LANES - 1) / FNN_LANES; }
 
 /* ---- data ----------------------------------------------------------------------------------------------------- */

@@ -41,3 +41,9 @@ void fnn_unpack(float *matrix, const float *packed, int64_t n_in, int64_t n_out)
             memcpy(matrix + k * n_out + first, packed, (size_t)lanes * sizeof(float));
     }
 }
+
+int fnn_is_finite(const float *values, int64_t n) {
+    float zero = 0.0f; /* stays zero unless a value is infinite or NaN */
+    for (int64_t i = 0; i < n; i++) zero += values[i] * 0.0f;
+    return zero == 0.0f;
+}

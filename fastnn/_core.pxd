@@ -73,6 +73,8 @@ cdef extern from "fnn.h" nogil:
     void fnn_pack(float *packed, const float *matrix, int64_t n_in, int64_t n_out)
     void fnn_unpack(float *matrix, const float *packed, int64_t n_in, int64_t n_out)
 
+    int fnn_is_finite(const float *values, int64_t n)
+
     ctypedef enum fnn_type:
         FNN_UINT8
         FNN_FLOAT32

@@ -273,6 +273,11 @@ cdef class Net:
         with self.lock:
             fnn_pack(self.params + place, &view[0, 0], rows, n_out)
 
+    def is_finite(self):
+        """Whether no parameter is infinite or NaN."""
+        with self.lock:
+            return bool(fnn_is_finite(self.params, self.c.n_floats))
+
     def threads_worth(self, int64_t n_batch, int limit):
         """How many threads, of up to limit, batches of n_batch rows are worth."""
         return fnn_threads_worth(self.c, n_batch, limit)

@@ -175,6 +175,11 @@ class Trainer:
                 "are those before that step. A smaller learning rate may help"
             ) from None
         seconds = time.perf_counter() - began
+        if not self.network._net.is_finite():
+            raise FloatingPointError(
+                f"training diverged: parameters are not finite after epoch {self.epoch}, step {self.step}. "
+                "A smaller learning rate may help"
+            )
         logs = self._means(loss, hits, rows)
         return logs | {"seconds": seconds, "samples_per_second": rows / seconds, "learning_rate": float(rates[-1])}
 

@@ -1,0 +1,134 @@
+"""The same training in PyTorch: same weights, same order, same updates, up to float32 rounding."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+import pytest
+
+import fastnn as fnn
+from fastnn import _core
+
+pytestmark = pytest.mark.peer
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")  # what importing it warns of is its own affair
+    torch = pytest.importorskip("torch", reason="torch is not installed")
+
+N = 1500
+IMAGES, LABELS = _core.synthetic_digits(0, N, 1)
+ACTIVATIONS = {"relu": torch.nn.ReLU, "tanh": torch.nn.Tanh, "sigmoid": torch.nn.Sigmoid}
+OPTIMIZERS = {
+    "sgd": fnn.SGD(0.1),
+    "momentum": fnn.SGD(0.02, momentum=0.9),
+    "nesterov": fnn.SGD(0.02, momentum=0.9, nesterov=True),
+}
+LOSSES = {
+    "softmax_cross_entropy": lambda z, t: torch.nn.functional.cross_entropy(z, t.argmax(dim=1)),
+    "sigmoid_cross_entropy": lambda z, t: (
+        torch.nn.functional.binary_cross_entropy_with_logits(z, t, reduction="sum") / len(z)
+    ),
+    "squared_error": lambda z, t: torch.nn.functional.mse_loss(z, t, reduction="sum") / (2 * len(z)),
+}
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Any:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def make_net(activation: str) -> fnn.Network:
+    layers = [fnn.Rescaling(1 / 255), fnn.Dense(256, activation), fnn.Dense(256, activation), fnn.Dense(10)]
+    return fnn.Network(784, layers, seed=4)
+
+
+def make_twin(net: fnn.Network, activation: str) -> torch.nn.Sequential:
+    """PyTorch's network with the same parameters; its weights are (n_out, n_in)."""
+    values = [torch.from_numpy(variable.value.copy()) for variable in net.variables.values()]
+    modules: list[torch.nn.Module] = []
+    for w, b in zip(values[::2], values[1::2], strict=True):
+        linear = torch.nn.Linear(*w.shape)
+        with torch.no_grad():
+            linear.weight.copy_(w.T)
+            linear.bias.copy_(b)
+        modules += [linear, ACTIVATIONS[activation]()]
+    return torch.nn.Sequential(*modules[:-1])
+
+
+def train_twin(twin: Any, optimizer: fnn.SGD, loss: str, order: Any, batch_size: int) -> list[float]:
+    """One epoch; the losses before each update."""
+    x = torch.from_numpy(IMAGES[order].astype(np.float32) / np.float32(255))
+    t = torch.eye(10)[torch.from_numpy(LABELS[order].astype(np.int64))]
+    sgd = torch.optim.SGD(
+        twin.parameters(), lr=optimizer.learning_rate, momentum=optimizer.momentum, nesterov=optimizer.nesterov
+    )
+    losses = []
+    for first in range(0, len(order), batch_size):
+        value = LOSSES[loss](twin(x[first : first + batch_size]), t[first : first + batch_size])
+        sgd.zero_grad()
+        value.backward()
+        sgd.step()
+        losses.append(value.item())
+    return losses
+
+
+def parameters_of(twin: Any) -> Any:
+    """All parameters as one vector, in the layout and order of a Network's variables."""
+    arrays = [p.detach().numpy() for p in twin.parameters()]
+    return np.concatenate([a.T.ravel() for a in arrays]).astype(np.float64)
+
+
+def parameters(net: fnn.Network) -> Any:
+    return np.concatenate([v.value.ravel() for v in net.variables.values()]).astype(np.float64)
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize("rule", OPTIMIZERS)
+def test_ten_steps_equal_pytorchs(rule: str, activation: str) -> None:
+    net = make_net(activation)
+    twin, before = make_twin(net, activation), parameters(net)
+    rows = np.arange(1000)
+    trainer = fnn.Trainer(net, optimizer=OPTIMIZERS[rule])
+    trainer.fit(IMAGES[rows], LABELS[rows], batch_size=100, shuffle=False)
+    train_twin(twin, OPTIMIZERS[rule], "softmax_cross_entropy", rows, 100)
+    assert trainer.step == 10
+    difference = np.linalg.norm(parameters(net) - parameters_of(twin))
+    assert difference <= 1e-4 * np.linalg.norm(parameters_of(twin) - before)
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_losses_of_an_epoch_equal_pytorchs(loss: str) -> None:
+    """A shuffled epoch with a ragged last batch: mean of the losses before each update, weighed by rows."""
+    net, optimizer = make_net("relu"), fnn.SGD(0.02, momentum=0.9)
+    twin = make_twin(net, "relu")
+    targets = LABELS if loss == "softmax_cross_entropy" else np.eye(10)[LABELS]
+    history = fnn.Trainer(net, loss, optimizer).fit(IMAGES, targets, batch_size=64)
+    order = _core.permutation(N, net.seed, 0)
+    losses = train_twin(twin, optimizer, loss, order, 64)
+    sizes = [64] * (N // 64) + [N % 64]
+    assert history["loss"][0] == pytest.approx(np.average(losses, weights=sizes), rel=1e-3)
+
+
+def test_a_loss_curve_equals_pytorchs() -> None:
+    """Step by step over an epoch, from the state that the same steps led to."""
+    net, optimizer = make_net("relu"), fnn.SGD(0.05)
+    twin, trainer = make_twin(net, "relu"), fnn.Trainer(net, optimizer=optimizer)
+    batches = [slice(first, first + 50) for first in range(0, N, 50)]
+    losses = [trainer.fit(IMAGES[b], LABELS[b], batch_size=50, shuffle=False)["loss"][0] for b in batches]
+    expected = train_twin(twin, optimizer, "softmax_cross_entropy", np.arange(N), 50)
+    assert expected[-1] < 0.8 * expected[0]
+    np.testing.assert_allclose(losses, expected, rtol=1e-3)
+
+
+def test_probabilities_equal_pytorchs() -> None:
+    net = make_net("tanh")
+    twin = make_twin(net, "tanh")
+    net.link = "softmax"
+    with torch.no_grad():
+        expected = torch.softmax(twin(torch.from_numpy(IMAGES.astype(np.float32) / np.float32(255))), dim=1).numpy()
+    np.testing.assert_allclose(net.predict_proba(IMAGES), expected, rtol=1e-4, atol=1e-7)
