@@ -1,0 +1,748 @@
+/* driver.c: the bit promise, tested without Python.  Trains, evaluates and predicts small networks through the plan API
+ * with every kernel table and with 1, 2, 3 and 8 threads, and prints for each result
+ *
+ *     name isa threads hash        (FNV-1a, 64 bits, of the raw bytes)
+ *
+ * which tests/test_driver.py compares with tests/golden.json.  What it checks itself it tells on stderr, and then exits
+ * with 1.  Arguments: thread counts in place of 1 2 3 8. */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "fnn.h"
+
+#if defined(__x86_64__)
+#include <xmmintrin.h>
+#endif
+
+#define FOREVER_NS INT64_MAX / 2
+#define SEED 20240229
+#define MAX_LAYERS 3
+#define MAX_RESULTS 256
+
+/* ---- failures and results ---- */
+
+static int failures;
+
+#define CHECK(condition, ...)                                                                                          \
+    do {                                                                                                               \
+        if (condition) break;                                                                                          \
+        failures++;                                                                                                    \
+        fprintf(stderr, __VA_ARGS__);                                                                                  \
+        fputc('\n', stderr);                                                                                           \
+    } while (0)
+
+typedef struct result {
+    char name[64];
+    const char *isa;
+    int threads;
+    uint64_t hash;
+} result;
+
+static result results[MAX_RESULTS];
+static int n_results;
+
+#define FNV_START 0xcbf29ce484222325u
+
+static uint64_t fnv1a(uint64_t hash, const void *bytes, size_t n) {
+    for (size_t i = 0; i < n; i++) hash = (hash ^ ((const uint8_t *)bytes)[i]) * 0x100000001b3u;
+    return hash;
+}
+
+static uint64_t hash_metrics(uint64_t hash, const fnn_metrics *metrics) {
+    hash = fnv1a(hash, &metrics->loss, sizeof metrics->loss);
+    hash = fnv1a(hash, &metrics->hits, sizeof metrics->hits);
+    return fnv1a(hash, &metrics->rows, sizeof metrics->rows);
+}
+
+static const result *find_result(const char *name) {
+    for (int i = 0; i < n_results; i++)
+        if (strcmp(results[i].name, name) == 0) return &results[i];
+    return NULL;
+}
+
+/* Prints a result; the first of its name is what all others are held against. */
+static void report(const char *verb, const char *name, const char *isa, int threads, uint64_t hash) {
+    result new = {.isa = isa, .threads = threads, .hash = hash};
+    snprintf(new.name, sizeof new.name, "%s/%s", verb, name);
+    printf("%s %s %d %016llx\n", new.name, isa, threads, (unsigned long long)hash);
+    const result *first = find_result(new.name);
+    if (first == NULL) {
+        if (n_results == MAX_RESULTS) abort();
+        results[n_results++] = new;
+        return;
+    }
+    CHECK(hash == first->hash, "%s differs: %016llx with %s and %d threads, %016llx with %s and %d threads", new.name,
+          (unsigned long long)hash, isa, threads, (unsigned long long)first->hash, first->isa, first->threads);
+}
+
+static void *allocate(int64_t count, size_t size) {
+    void *block = fnn_alloc((size_t)count * size + 1);
+    if (block == NULL) abort();
+    return block;
+}
+
+/* ---- floating-point control: subnormals as zero, as a program compiled with -ffast-math leaves it ---- */
+
+#if defined(__x86_64__)
+#define FLUSH 0x8040u
+static uint64_t control(void) { return _mm_getcsr(); }
+static void set_control(uint64_t value) { _mm_setcsr((unsigned)value); }
+#elif defined(__aarch64__)
+#define FLUSH (1u << 24)
+static uint64_t control(void) {
+    uint64_t value;
+    __asm__ volatile("mrs %0, fpcr" : "=r"(value));
+    return value;
+}
+static void set_control(uint64_t value) { __asm__ volatile("msr fpcr, %0" : : "r"(value)); }
+#else
+#define FLUSH 0u
+static uint64_t control(void) { return 0; }
+static void set_control(uint64_t value) { (void)value; }
+#endif
+
+/* ---- configurations ---- */
+
+typedef enum x_kind { DIGITS, BYTES, BYTES_AS_FLOATS, FLOATS } x_kind;
+typedef enum target_kind { LABELS, ONE_HOT, DISTRIBUTIONS, PARTS, VALUES } target_kind;
+
+typedef struct config {
+    const char *name;
+    const char *like;             /* the configuration that must train to the same bits, or NULL */
+    int64_t n_in, rows, batch;    /* a ragged last batch where batch does not divide rows */
+    double scale, offset;         /* scale 0: no rescaling */
+    fnn_dropout dropout;          /* of the input; threshold 0: none */
+    fnn_layer layers[MAX_LAYERS]; /* as many as have n_out > 0 */
+    x_kind x;
+    target_kind targets;
+    fnn_loss loss;
+    fnn_link link;
+    fnn_update update;
+    float rate, momentum;
+    int shuffle;
+    int frozen;   /* variable that stays as it is, counted from 1 */
+    int flush;    /* train also in a thread that flushes subnormals */
+    int diverges; /* before the end of its training */
+} config;
+
+#define INVERTED(t)                                                                                                    \
+    { t, 65536.0f / t, 1.0f }
+#define NAIVE(t)                                                                                                       \
+    { t, 1.0f, t / 65536.0f }
+#define EPOCHS 2
+
+/* The first one's bits hang on subnormals, and its calls under flush create the threads that the others use. */
+static const config configs[] = {
+    {.name = "subnormal",
+     .n_in = 19,
+     .rows = 21,
+     .batch = 8,
+     .scale = 7e-42,
+     .x = BYTES,
+     .flush = 1,
+     .layers = {{.n_out = 17, .activation = FNN_RELU}, {.n_out = 3}},
+     .targets = VALUES,
+     .loss = FNN_SQUARED_ERROR,
+     .update = FNN_MOMENTUM,
+     .rate = 0.1f,
+     .momentum = 0.5f},
+    {.name = "digits",
+     .n_in = 784,
+     .rows = 23,
+     .batch = 10,
+     .scale = 1 / 255.0,
+     .x = DIGITS,
+     .flush = 1,
+     .layers = {{.n_out = 17, .activation = FNN_SIGMOID}, {.n_out = 10}},
+     .loss = FNN_SOFTMAX_CROSS_ENTROPY,
+     .link = FNN_SOFTMAX,
+     .rate = 0.5f,
+     .shuffle = 1},
+    {.name = "dropout",
+     .n_in = 784,
+     .rows = 23,
+     .batch = 17,
+     .scale = 1 / 255.0,
+     .x = DIGITS,
+     .dropout = INVERTED(52429),
+     .layers = {{.n_out = 33, .activation = FNN_RELU, .dropout = INVERTED(32768)},
+                {.n_out = 15, .activation = FNN_TANH, .dropout = INVERTED(50000)},
+                {.n_out = 10}},
+     .loss = FNN_SOFTMAX_CROSS_ENTROPY,
+     .link = FNN_SOFTMAX,
+     .update = FNN_NESTEROV,
+     .rate = 0.05f,
+     .momentum = 0.9f,
+     .shuffle = 1},
+    {.name = "naive_dropout",
+     .n_in = 31,
+     .rows = 30,
+     .batch = 7,
+     .x = FLOATS,
+     .dropout = NAIVE(52429),
+     .layers = {{.n_out = 47, .activation = FNN_TANH, .dropout = NAIVE(1)},
+                {.n_out = 33, .activation = FNN_SIGMOID, .dropout = NAIVE(65535)},
+                {.n_out = 4}},
+     .targets = DISTRIBUTIONS,
+     .loss = FNN_SOFTMAX_CROSS_ENTROPY,
+     .link = FNN_SOFTMAX,
+     .rate = 0.1f,
+     .shuffle = 1},
+    {.name = "odd_widths",
+     .n_in = 17,
+     .rows = 26,
+     .batch = 8,
+     .x = FLOATS,
+     .layers = {{.n_out = 255, .activation = FNN_RELU}, {.n_out = 3, .activation = FNN_TANH}, {.n_out = 1}},
+     .targets = VALUES,
+     .loss = FNN_SQUARED_ERROR,
+     .update = FNN_MOMENTUM,
+     .rate = 0.02f,
+     .momentum = 0.9f},
+    {.name = "single",
+     .n_in = 1,
+     .rows = 5,
+     .batch = 1,
+     .x = FLOATS,
+     .layers = {{.n_out = 1}},
+     .targets = VALUES,
+     .loss = FNN_SQUARED_ERROR,
+     .rate = 0.1f},
+    {.name = "single_rows",
+     .n_in = 255,
+     .rows = 9,
+     .batch = 1,
+     .x = FLOATS,
+     .layers = {{.n_out = 3, .activation = FNN_SIGMOID}, {.n_out = 17}},
+     .targets = PARTS,
+     .loss = FNN_SIGMOID_CROSS_ENTROPY,
+     .link = FNN_LOGISTIC,
+     .rate = 0.1f,
+     .shuffle = 1},
+    {.name = "labels_per_unit",
+     .n_in = 40,
+     .rows = 33,
+     .batch = 16,
+     .x = FLOATS,
+     .layers = {{.n_out = 49, .activation = FNN_TANH}, {.n_out = 35}},
+     .targets = PARTS,
+     .loss = FNN_SIGMOID_CROSS_ENTROPY,
+     .link = FNN_LOGISTIC,
+     .update = FNN_NESTEROV,
+     .rate = 0.05f,
+     .momentum = 0.8f},
+    {.name = "sigmoid_outputs",
+     .n_in = 16,
+     .rows = 20,
+     .batch = 6,
+     .x = FLOATS,
+     .layers = {{.n_out = 32, .activation = FNN_SIGMOID}, {.n_out = 18, .activation = FNN_SIGMOID}},
+     .targets = PARTS,
+     .loss = FNN_SQUARED_ERROR,
+     .rate = 0.7f,
+     .shuffle = 1},
+    {.name = "relu_outputs",
+     .n_in = 16,
+     .rows = 20,
+     .batch = 6,
+     .x = FLOATS,
+     .layers = {{.n_out = 5, .activation = FNN_RELU}},
+     .targets = VALUES,
+     .loss = FNN_SQUARED_ERROR,
+     .rate = 0.1f},
+    {.name = "tanh_outputs",
+     .n_in = 16,
+     .rows = 20,
+     .batch = 6,
+     .x = FLOATS,
+     .layers = {{.n_out = 5, .activation = FNN_TANH}},
+     .targets = VALUES,
+     .loss = FNN_SQUARED_ERROR,
+     .rate = 0.1f},
+    {.name = "wide",
+     .n_in = 65,
+     .rows = 19,
+     .batch = 11,
+     .x = FLOATS,
+     .layers = {{.n_out = 255, .activation = FNN_RELU}, {.n_out = 34, .activation = FNN_RELU}, {.n_out = 20}},
+     .loss = FNN_SOFTMAX_CROSS_ENTROPY,
+     .link = FNN_SOFTMAX,
+     .rate = 0.1f,
+     .shuffle = 1},
+    {.name = "rescaled",
+     .n_in = 30,
+     .rows = 25,
+     .batch = 10,
+     .scale = 0.037,
+     .offset = -4.5,
+     .x = BYTES,
+     .layers = {{.n_out = 18, .activation = FNN_TANH}, {.n_out = 6}},
+     .loss = FNN_SOFTMAX_CROSS_ENTROPY,
+     .link = FNN_SOFTMAX,
+     .rate = 0.1f,
+     .shuffle = 1},
+    {.name = "rescaled_floats",
+     .like = "rescaled",
+     .n_in = 30,
+     .rows = 25,
+     .batch = 10,
+     .scale = 0.037,
+     .offset = -4.5,
+     .x = BYTES_AS_FLOATS,
+     .layers = {{.n_out = 18, .activation = FNN_TANH}, {.n_out = 6}},
+     .loss = FNN_SOFTMAX_CROSS_ENTROPY,
+     .link = FNN_SOFTMAX,
+     .rate = 0.1f,
+     .shuffle = 1},
+    {.name = "rescaled_one_hot",
+     .like = "rescaled",
+     .n_in = 30,
+     .rows = 25,
+     .batch = 10,
+     .scale = 0.037,
+     .offset = -4.5,
+     .x = BYTES,
+     .layers = {{.n_out = 18, .activation = FNN_TANH}, {.n_out = 6}},
+     .targets = ONE_HOT,
+     .loss = FNN_SOFTMAX_CROSS_ENTROPY,
+     .link = FNN_SOFTMAX,
+     .rate = 0.1f,
+     .shuffle = 1},
+    {.name = "frozen",
+     .n_in = 20,
+     .rows = 22,
+     .batch = 9,
+     .x = FLOATS,
+     .frozen = 3,
+     .layers = {{.n_out = 24, .activation = FNN_SIGMOID}, {.n_out = 20, .activation = FNN_TANH}, {.n_out = 3}},
+     .targets = DISTRIBUTIONS,
+     .loss = FNN_SOFTMAX_CROSS_ENTROPY,
+     .link = FNN_SOFTMAX,
+     .update = FNN_MOMENTUM,
+     .rate = 0.1f,
+     .momentum = 0.9f},
+    {.name = "diverging",
+     .n_in = 20,
+     .rows = 40,
+     .batch = 5,
+     .x = FLOATS,
+     .diverges = 1,
+     .layers = {{.n_out = 24, .activation = FNN_RELU}, {.n_out = 7}},
+     .targets = VALUES,
+     .loss = FNN_SQUARED_ERROR,
+     .rate = 1e3f},
+};
+#define N_CONFIGS ((int)(sizeof configs / sizeof *configs))
+
+/* ---- problems: a configuration with its network, initial parameters and data ---- */
+
+typedef struct problem {
+    const config *config;
+    fnn_net *net;
+    const fnn_layer *last;
+    fnn_data data;
+    float *initial;
+    void *x, *y;
+} problem;
+
+/* n numbers in [low, high), of a stream of their own. */
+static void fill(float *out, int64_t n, float low, float high, uint32_t stream) {
+    for (int64_t i = 0; i < n; i++) {
+        const uint32_t counter[4] = {(uint32_t)i, 0, 0, 0x70000000u + stream};
+        uint32_t words[4];
+        fnn_philox(words, counter, SEED);
+        out[i] = low + (high - low) * ((float)(words[0] >> 8) * 0x1p-24f);
+    }
+}
+
+static void make_x(problem *p) {
+    const config *c = p->config;
+    const int64_t n = c->rows * c->n_in;
+    float *floats = p->x = allocate(n, sizeof(float));
+    p->data.x = p->x;
+    p->data.x_type = FNN_FLOAT32;
+    if (c->x == FLOATS) {
+        fill(floats, n, -1.0f, 1.0f, 0);
+        return;
+    }
+    fill(floats, n, 0.0f, 256.0f, 0);
+    if (c->x == BYTES_AS_FLOATS) {
+        for (int64_t i = 0; i < n; i++) floats[i] = (float)(int)floats[i];
+        return;
+    }
+    uint8_t *bytes = allocate(n, 1);
+    for (int64_t i = 0; i < n; i++) bytes[i] = (uint8_t)floats[i];
+    fnn_free(floats);
+    p->data.x = p->x = bytes;
+    p->data.x_type = FNN_UINT8;
+}
+
+static void make_labels(problem *p) {
+    const config *c = p->config;
+    const int64_t n_out = p->last->n_out;
+    int32_t *labels = allocate(c->rows, sizeof(int32_t));
+    if (c->x == DIGITS) {
+        uint8_t *bytes = allocate(c->rows, 1);
+        fnn_digits(p->x, bytes, 0, c->rows, SEED);
+        for (int64_t i = 0; i < c->rows; i++) labels[i] = bytes[i];
+        fnn_free(bytes);
+    } else {
+        for (int64_t i = 0; i < c->rows; i++) labels[i] = (int32_t)(i * i % n_out);
+    }
+    p->data.labels = p->y = labels;
+    if (c->targets != ONE_HOT) return;
+    float *one_hot = allocate(c->rows * n_out, sizeof(float));
+    for (int64_t i = 0; i < c->rows; i++) one_hot[i * n_out + labels[i]] = 1.0f;
+    fnn_free(labels);
+    p->data.labels = NULL;
+    p->data.targets = p->y = one_hot;
+}
+
+static void make_y(problem *p) {
+    const config *c = p->config;
+    const int64_t n_out = p->last->n_out, n = c->rows * n_out;
+    if (c->targets == LABELS || c->targets == ONE_HOT) {
+        make_labels(p);
+        return;
+    }
+    float *targets = p->y = allocate(n, sizeof(float));
+    fill(targets, n, c->targets == VALUES ? -1.0f : 0.0f, 1.0f, 1);
+    if (c->targets == DISTRIBUTIONS)
+        for (float *row = targets; row < targets + n; row += n_out) {
+            float sum = 0.0f;
+            for (int64_t i = 0; i < n_out; i++) sum += row[i];
+            for (int64_t i = 0; i < n_out; i++) row[i] /= sum;
+        }
+    p->data.targets = targets;
+}
+
+static fnn_dropout dropout_or_none(fnn_dropout dropout) {
+    return dropout.threshold != 0 ? dropout : (fnn_dropout){65536, 1.0f, 1.0f};
+}
+
+static void make_net(problem *p) {
+    const config *c = p->config;
+    const fnn_input input = {c->n_in, c->scale != 0 ? c->scale : 1.0, c->offset, dropout_or_none(c->dropout)};
+    fnn_layer layers[MAX_LAYERS];
+    int64_t n_layers = 0;
+    for (; n_layers < MAX_LAYERS && c->layers[n_layers].n_out > 0; n_layers++) {
+        layers[n_layers] = c->layers[n_layers];
+        layers[n_layers].dropout = dropout_or_none(layers[n_layers].dropout);
+    }
+    p->net = fnn_net_create(&input, layers, n_layers);
+    if (p->net == NULL) abort();
+    p->last = &p->net->layers[n_layers - 1];
+
+    p->initial = allocate(p->net->n_floats, sizeof(float));
+    for (int64_t l = 0; l < n_layers; l++) {
+        const fnn_layer *layer = &p->net->layers[l];
+        float *matrix = allocate(layer->n_in * layer->n_out, sizeof(float));
+        fnn_draw(matrix, layer->n_in * layer->n_out, FNN_NORMAL, 0, 1 / sqrt((double)layer->n_in), SEED, (int)(2 * l));
+        fnn_pack(p->initial + layer->w, matrix, layer->n_in, layer->n_out);
+        fnn_draw(matrix, layer->n_out, FNN_UNIFORM, -0.1, 0.1, SEED, (int)(2 * l) + 1);
+        /* biases would hide the subnormal activations */
+        if (c->scale == 0 || c->scale > 1e-30) fnn_pack(p->initial + layer->b, matrix, 1, layer->n_out);
+        fnn_free(matrix);
+    }
+}
+
+static void make_problem(problem *p, const config *c) {
+    *p = (problem){.config = c, .data = {.n_rows = c->rows}};
+    make_net(p);
+    make_x(p);
+    make_y(p);
+}
+
+static void destroy_problem(problem *p) {
+    fnn_free(p->net);
+    fnn_free(p->initial);
+    fnn_free(p->x);
+    fnn_free(p->y);
+}
+
+static fnn_plan *make_plan(const problem *p, int64_t n_batch, int training, int threads, int poison) {
+    fnn_plan *plan;
+    if (fnn_plan_create(&plan, p->net, n_batch, training, threads) != FNN_OK) abort();
+    fnn_plan_poison(plan, poison);
+    return plan;
+}
+
+/* ---- the verbs of a plan ---- */
+
+typedef struct trained {
+    float *params;
+    uint64_t hash;
+} trained;
+
+static void check_frozen(const problem *p, const float *params) {
+    const int variable = p->config->frozen - 1;
+    const fnn_layer *layer = &p->net->layers[variable / 2];
+    const int64_t begin = variable % 2 == 0 ? layer->w : layer->b;
+    const int64_t n = variable % 2 == 0 ? layer->b - layer->w : fnn_panels(layer->n_out) * FNN_LANES;
+    CHECK(memcmp(params + begin, p->initial + begin, (size_t)n * sizeof(float)) == 0, "%s: a frozen variable changed",
+          p->config->name);
+    CHECK(memcmp(params, p->initial, (size_t)begin * sizeof(float)) != 0, "%s: nothing was trained", p->config->name);
+}
+
+static void train_epoch(const problem *p, fnn_plan *plan, float *params, float *velocity, fnn_epoch *epoch,
+                        int64_t budget_ns) {
+    const int64_t allocations = fnn_alloc_count();
+    fnn_status status = FNN_OK;
+    while (epoch->step < epoch->n_steps && status == FNN_OK)
+        status = fnn_train(plan, params, velocity, epoch, budget_ns);
+    CHECK(fnn_alloc_count() == allocations, "%s: training steps allocated", p->config->name);
+    CHECK(status == FNN_OK || p->config->diverges, "%s: %s", p->config->name, fnn_status_text(status));
+    CHECK(status != FNN_OK || !p->config->diverges, "%s: must diverge, but does not", p->config->name);
+}
+
+/* Two epochs; the hash is of parameters, velocity, metrics and steps. */
+static trained train(const problem *p, int threads) {
+    const config *c = p->config;
+    const int64_t n_steps = (c->rows + c->batch - 1) / c->batch, n_bytes = p->net->n_floats * (int64_t)sizeof(float);
+    float *params = allocate(n_bytes, 1), *velocity = allocate(n_bytes, 1);
+    float *rates = allocate(n_steps, sizeof(float));
+    uint32_t *order = allocate(c->rows, sizeof(uint32_t));
+    uint8_t trainable[2 * MAX_LAYERS];
+    for (int i = 0; i < 2 * MAX_LAYERS; i++) trainable[i] = i != c->frozen - 1;
+    memcpy(params, p->initial, (size_t)n_bytes);
+    fnn_plan *plan = make_plan(p, c->batch, 1, threads, 0xff);
+
+    uint64_t hash = FNV_START;
+    for (uint32_t i = 0; i < (c->diverges ? 1 : EPOCHS); i++) {
+        fnn_epoch epoch = {.data = &p->data,
+                           .loss = c->loss,
+                           .update = c->update,
+                           .momentum = c->momentum,
+                           .rates = rates,
+                           .trainable = trainable,
+                           .order = c->shuffle ? order : NULL,
+                           .seed = SEED,
+                           .epoch = i,
+                           .first_step = i * (uint32_t)n_steps,
+                           .batch_size = c->batch,
+                           .n_steps = n_steps};
+        for (int64_t step = 0; step < n_steps; step++) rates[step] = c->rate / (float)(1 + i + step);
+        /* with three threads every call comes back after one step */
+        train_epoch(p, plan, params, velocity, &epoch, threads == 3 ? 0 : FOREVER_NS);
+        hash = fnv1a(hash_metrics(hash, &epoch.metrics), &epoch.step, sizeof epoch.step);
+    }
+    hash = fnv1a(hash, params, (size_t)n_bytes);
+    if (c->update != FNN_SGD) hash = fnv1a(hash, velocity, (size_t)n_bytes);
+    if (c->frozen) check_frozen(p, params);
+
+    fnn_plan_destroy(plan);
+    fnn_free(velocity);
+    fnn_free(rates);
+    fnn_free(order);
+    return (trained){params, hash};
+}
+
+static uint64_t predict(const problem *p, const float *params, int threads, int poison) {
+    const int64_t n = p->config->rows * p->last->n_out;
+    const fnn_data data = {.n_rows = p->config->rows, .x_type = p->data.x_type, .x = p->data.x};
+    float *out = allocate(n, sizeof(float));
+    fnn_plan *plan = make_plan(p, 18, 0, threads, poison);
+    for (int64_t row = 0; row < data.n_rows;) fnn_predict(plan, params, &data, p->config->link, 0, &row, out);
+    const uint64_t hash = fnv1a(FNV_START, out, (size_t)n * sizeof(float));
+    fnn_plan_destroy(plan);
+    fnn_free(out);
+    return hash;
+}
+
+static uint64_t evaluate(const problem *p, const float *params, int threads, int poison) {
+    fnn_metrics metrics = {0};
+    int64_t row = 0;
+    fnn_plan *plan = make_plan(p, 18, 0, threads, poison);
+    fnn_evaluate(plan, params, &p->data, p->config->loss, FOREVER_NS, &row, &metrics);
+    CHECK(row == p->config->rows, "%s: evaluate ended at row %lld", p->config->name, (long long)row);
+    fnn_plan_destroy(plan);
+    return hash_metrics(FNV_START, &metrics);
+}
+
+static uint64_t gradients(const problem *p, const float *params, int threads, int poison) {
+    fnn_metrics metrics;
+    float *block = allocate(p->net->n_floats, sizeof(float));
+    memset(block, poison, (size_t)p->net->n_floats * sizeof(float));
+    fnn_plan *plan = make_plan(p, p->config->rows, 1, threads, poison);
+    fnn_gradients(plan, params, &p->data, p->config->loss, 1, SEED, 7, block, &metrics);
+    const uint64_t hash = fnv1a(hash_metrics(FNV_START, &metrics), block, (size_t)p->net->n_floats * sizeof(float));
+    fnn_plan_destroy(plan);
+    fnn_free(block);
+    return hash;
+}
+
+static void run(const problem *p, const char *isa, int threads) {
+    const char *name = p->config->name;
+    if (p->config->flush) {
+        const uint64_t saved = control();
+        set_control(saved | FLUSH);
+        const trained flushed = train(p, threads);
+        CHECK(control() == (saved | FLUSH), "%s: the caller's floating-point control was not restored", name);
+        const uint64_t predicted = predict(p, flushed.params, threads, 0);
+        set_control(saved);
+        report("train", name, isa, threads, flushed.hash);
+        report("predict", name, isa, threads, predicted);
+        fnn_free(flushed.params);
+    }
+    const trained t = train(p, threads);
+    report("train", name, isa, threads, t.hash);
+    for (int poison = 0; poison <= 0xff; poison += 0xff) {
+        report("predict", name, isa, threads, predict(p, t.params, threads, poison));
+        report("evaluate", name, isa, threads, evaluate(p, t.params, threads, poison));
+        report("gradients", name, isa, threads, gradients(p, t.params, threads, poison));
+    }
+    fnn_free(t.params);
+}
+
+/* ---- kernels one by one ---- */
+
+/* Of every 40,009th float that is in the function's domain. */
+static void element_wise(const fnn_kernels *kernels) {
+    static const char *const names[] = {"exp", "log", "log1p", "sigmoid", "tanh", "relu"};
+    const uint32_t stride = 40009;
+    float *x = allocate(UINT32_MAX / stride + 1, sizeof(float));
+    for (int f = FNN_EXP; f <= FNN_FN_RELU; f++) {
+        int64_t n = 0;
+        for (uint64_t bits = 0; bits <= UINT32_MAX; bits += stride) {
+            const uint32_t word = (uint32_t)bits;
+            float value;
+            memcpy(&value, &word, sizeof value);
+            const int usable = f == FNN_LOG     ? value >= 0x1p-126f && value < INFINITY
+                               : f == FNN_LOG1P ? value >= 0.0f && value <= 1.0f
+                                                : value - value == 0.0f;
+            if (usable) x[n++] = value;
+        }
+        kernels->apply(x, x, n, (fnn_function)f);
+        report("apply", names[f], kernels->name, 1, fnv1a(FNV_START, x, (size_t)n * sizeof(float)));
+    }
+    fnn_free(x);
+}
+
+/* A chain of n roundings of relative error u = 2^-24 errs by at most n u / (1 - n u) times the sum of magnitudes
+ * (Higham, Accuracy and Stability of Numerical Algorithms, section 3.1); the double's own error is far below that. */
+static void check_dense(const char *isa, int threads, int64_t n_in, int64_t n_out) {
+    const config c = {
+        .name = "dense", .n_in = n_in, .rows = 13, .x = FLOATS, .targets = VALUES, .layers = {{.n_out = n_out}}};
+    problem p;
+    make_problem(&p, &c);
+    float *w = allocate(n_in * n_out, sizeof(float)), *b = allocate(n_out, sizeof(float));
+    float *out = allocate(c.rows * n_out, sizeof(float));
+    fnn_unpack(w, p.initial, n_in, n_out);
+    fnn_unpack(b, p.initial + p.last->b, 1, n_out);
+    fnn_plan *plan = make_plan(&p, c.rows, 0, threads, 0xff);
+    int64_t row = 0;
+    fnn_predict(plan, p.initial, &p.data, FNN_IDENTITY, FOREVER_NS, &row, out);
+
+    const double nu = (double)n_in * 0x1p-24;
+    for (int64_t i = 0; i < c.rows * n_out; i++) {
+        const float *x = (const float *)p.x + i / n_out * n_in;
+        double sum = b[i % n_out], magnitudes = fabs(sum);
+        for (int64_t k = 0; k < n_in; k++) {
+            const double product = (double)x[k] * w[k * n_out + i % n_out];
+            sum += product;
+            magnitudes += fabs(product);
+        }
+        const double error = fabs(out[i] - sum), bound = nu / (1 - nu) * magnitudes + 0x1p-149;
+        CHECK(error <= bound, "dense %lld to %lld, %s: output %lld errs by %g, more than %g", (long long)n_in,
+              (long long)n_out, isa, (long long)i, error, bound);
+    }
+    fnn_plan_destroy(plan);
+    fnn_free(out);
+    fnn_free(b);
+    fnn_free(w);
+    destroy_problem(&p);
+}
+
+/* ---- what needs no kernel table ---- */
+
+/* From the known-answer file of Random123, the authors' implementation. */
+static void check_philox(void) {
+    static const struct {
+        uint32_t counter[4];
+        uint64_t seed;
+        uint32_t words[4];
+    } known[] = {
+        {{0, 0, 0, 0}, 0, {0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8}},
+        {{0xffffffff, 0xffffffff, 0xffffffff, 0xffffffff},
+         0xffffffffffffffff,
+         {0x408f276d, 0x41c83b0e, 0xa20bc7c6, 0x6d5451fd}},
+        {{0x243f6a88, 0x85a308d3, 0x13198a2e, 0x03707344},
+         0x299f31d0a4093822,
+         {0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1}},
+    };
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
+        uint32_t words[4];
+        fnn_philox(words, known[i].counter, known[i].seed);
+        CHECK(memcmp(words, known[i].words, sizeof words) == 0, "philox: known answer %d differs", (int)i);
+    }
+}
+
+/* n_values of float32, drawn with the calling thread's floating-point control at its default and flushing. */
+static void report_draw(const char *name, fnn_distribution distribution, double a, double b) {
+    enum { N = 4099 };
+    static float values[N];
+    const uint64_t saved = control();
+    for (int flush = 0; flush < 2; flush++) {
+        set_control(flush ? saved | FLUSH : saved);
+        fnn_draw(values, N, distribution, a, b, SEED, 5);
+        set_control(saved);
+        report("draw", name, "any", 1, fnv1a(FNV_START, values, sizeof values));
+    }
+}
+
+static void report_random(void) {
+    report_draw("uniform", FNN_UNIFORM, -0.25, 0.5);
+    report_draw("normal", FNN_NORMAL, 1, 2);
+    report_draw("truncated_normal", FNN_TRUNCATED_NORMAL, 0, 0.1);
+    report_draw("subnormal", FNN_NORMAL, 0, 1e-40);
+
+    enum { N = 1001 };
+    static uint32_t order[N];
+    fnn_shuffle(order, N, SEED, FNN_STREAM_SHUFFLE, 3);
+    report("shuffle", "shuffle", "any", 1, fnv1a(FNV_START, order, sizeof order));
+    fnn_shuffle(order, N, SEED, FNN_STREAM_SPLIT, 0);
+    report("shuffle", "split", "any", 1, fnv1a(FNV_START, order, sizeof order));
+
+    static uint8_t images[50][784], labels[50];
+    fnn_digits(&images[0][0], labels, 123, 50, SEED);
+    report("digits", "digits", "any", 1, fnv1a(fnv1a(FNV_START, images, sizeof images), labels, sizeof labels));
+}
+
+static void check_likes(void) {
+    for (int i = 0; i < N_CONFIGS; i++) {
+        if (configs[i].like == NULL) continue;
+        char own[64], other[64];
+        snprintf(own, sizeof own, "train/%s", configs[i].name);
+        snprintf(other, sizeof other, "train/%s", configs[i].like);
+        CHECK(find_result(own)->hash == find_result(other)->hash, "%s and %s must train to the same bits", own, other);
+    }
+}
+
+int main(int argc, char **argv) {
+    static const char *const default_threads[] = {"1", "2", "3", "8"};
+    const char *const *threads = argc > 1 ? (const char *const *)argv + 1 : default_threads;
+    const int n_threads = argc > 1 ? argc - 1 : 4;
+    static problem problems[N_CONFIGS];
+    for (int i = 0; i < N_CONFIGS; i++) make_problem(&problems[i], &configs[i]);
+
+    check_philox();
+    report_random();
+    for (int isa = 0; fnn_isa_available(isa) != NULL; isa++) {
+        const fnn_kernels *kernels = fnn_isa_available(isa);
+        CHECK(fnn_isa_use(kernels->name) && fnn_isa() == kernels, "%s cannot be chosen", kernels->name);
+        element_wise(kernels);
+        for (int t = 0; t < n_threads; t++)
+            for (int i = 0; i < N_CONFIGS; i++) run(&problems[i], kernels->name, atoi(threads[t]));
+        check_dense(kernels->name, 2, 1, 1);
+        check_dense(kernels->name, 2, 17, 33);
+        check_dense(kernels->name, 2, 784, 5);
+    }
+    CHECK(!fnn_isa_use("mmx"), "an unknown table was chosen");
+    check_likes();
+
+    for (int i = 0; i < N_CONFIGS; i++) destroy_problem(&problems[i]);
+    fprintf(stderr, failures > 0 ? "%d checks failed\n" : "", failures);
+    return failures > 0;
+}

@@ -1,0 +1,52 @@
+/* immintrin.h: stands in for the compiler's header of this name, so that csrc/isa/isa_avx512.c runs on processors
+ * without AVX-512: SIMDe (https://github.com/simd-everywhere/simde) gives its intrinsics in AVX2 and FMA.  Compile that
+ * file alone with -Itests/c -DFNN_EMULATE_AVX512, with -mavx2 -mfma (without FMA SIMDe would round twice), and without
+ * -mavx512 flags. */
+#ifndef FNN_TEST_IMMINTRIN_H
+#define FNN_TEST_IMMINTRIN_H
+
+#include_next <immintrin.h> /* SIMDe builds on the real one */
+
+#if !defined(__AVX2__) || !defined(__FMA__) || defined(__AVX512F__)
+#error "the emulation of AVX-512 needs -mavx2 -mfma and no -mavx512"
+#endif
+
+#define SIMDE_ENABLE_NATIVE_ALIASES
+#include <simde/x86/avx512.h>
+#include <simde/x86/fma.h>
+
+/* What SIMDe 0.7.4 lacks, in halves. */
+#ifndef _mm512_cvtps_epi32
+static inline simde__m512i fnn_cvtps_epi32(simde__m512 a) {
+    const simde__m512_private in = simde__m512_to_private(a);
+    simde__m512i_private out;
+    for (int i = 0; i < 2; i++) out.m256i[i] = _mm256_cvtps_epi32(in.m256[i]);
+    return simde__m512i_from_private(out);
+}
+#define _mm512_cvtps_epi32 fnn_cvtps_epi32
+#endif
+
+#ifndef _mm512_cvtepi32_ps
+static inline simde__m512 fnn_cvtepi32_ps(simde__m512i a) {
+    const simde__m512i_private in = simde__m512i_to_private(a);
+    simde__m512_private out;
+    for (int i = 0; i < 2; i++) out.m256[i] = _mm256_cvtepi32_ps(in.m256i[i]);
+    return simde__m512_from_private(out);
+}
+#define _mm512_cvtepi32_ps fnn_cvtepi32_ps
+#endif
+
+#ifndef _mm512_srai_epi32
+static inline simde__m512i fnn_srai_epi32(simde__m512i a, int count) {
+    simde__m512i_private both = simde__m512i_to_private(a);
+    for (int i = 0; i < 2; i++) both.m256i[i] = _mm256_srai_epi32(both.m256i[i], count);
+    return simde__m512i_from_private(both);
+}
+#define _mm512_srai_epi32 fnn_srai_epi32
+#endif
+
+/* SIMDe has this one under its own name alone. */
+#undef _mm512_shuffle_f32x4
+#define _mm512_shuffle_f32x4 simde_mm512_shuffle_f32x4
+
+#endif
