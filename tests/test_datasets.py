@@ -424,7 +424,8 @@ def test_progress_auto_shows_a_bar_in_a_terminal(monkeypatch, capsys, server):
 
 def test_import_loads_nothing_for_downloads():
     code = "import sys, fastnn.datasets; print({'tqdm', 'urllib.request', 'http.client'} & set(sys.modules))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    command = [sys.executable, "-P", "-c", code]  # not the source folder's fastnn
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert done.stdout == "set()\n"
 
 

@@ -313,7 +313,7 @@ print(trainer.step)
 @pytest.mark.skipif(sys.platform == "win32", reason="there are no POSIX signals")
 def test_interruption(tmp_path: Path) -> None:
     """Ctrl-C is seen at a step border within 100 ms, or a step if that is longer.  900 ms more for a busy machine."""
-    command = [sys.executable, "-c", INTERRUPTED]
+    command = [sys.executable, "-P", "-c", INTERRUPTED]  # not the source folder's fastnn
     with (
         (tmp_path / "stderr").open("w") as stderr,
         subprocess.Popen(command, stdout=subprocess.PIPE, stderr=stderr, text=True) as child,
