@@ -123,15 +123,28 @@ static inline int64_t fnn_panels(int64_t n) { return (n + FNN_LANES - 1) / FNN_L
 
 typedef enum fnn_type { FNN_UINT8, FNN_FLOAT32 } fnn_type;
 
-/* Rows are contiguous.  Targets are class indices or rows of floats; the other pointer is NULL, both for predictions.
- */
+/* Rows as lists of their non-zero values, after rescaling, in ascending columns (CSR). */
+typedef struct fnn_sparse {
+    int64_t *starts;  /* (n_rows + 1,) entries of row i: starts[i] to starts[i + 1] */
+    int32_t *columns; /* an entry each, as are values */
+    float *values;
+    int64_t most; /* entries of the fullest row */
+} fnn_sparse;
+
+/* Rows are contiguous.  Targets are class indices or rows of floats; the other is NULL, both for predictions. */
 typedef struct fnn_data {
     int64_t n_rows;
     fnn_type x_type;
-    const void *x;         /* (n_rows, n_in) */
-    const int32_t *labels; /* (n_rows,) */
-    const float *targets;  /* (n_rows, n_out) */
+    const void *x;            /* (n_rows, n_in) */
+    const fnn_sparse *sparse; /* the same rows once more, or NULL: with it the first layer skips zeros */
+    const int32_t *labels;    /* (n_rows,) */
+    const float *targets;     /* (n_rows, n_out) */
 } fnn_data;
+
+/* The rows' entries, if at most max_density of all values are non-zero and zero stays zero when rescaled; else
+ * *sparse is NULL. */
+fnn_status fnn_sparse_create(fnn_sparse **sparse, const fnn_data *data, const fnn_input *input, double max_density);
+void fnn_sparse_destroy(fnn_sparse *sparse);
 
 /* ---- kernels and dispatch (isa/, dispatch.c) ------------------------------------------------------------------- */
 
@@ -145,7 +158,23 @@ typedef enum fnn_function { FNN_EXP, FNN_LOG, FNN_LOG1P, FNN_FN_SIGMOID, FNN_FN_
 
 #define FNN_LOSS_WORK(n_out) (3 * fnn_panels(n_out) * FNN_LANES * FNN_LANES)
 
-typedef enum fnn_update { FNN_SGD, FNN_MOMENTUM, FNN_NESTEROV } fnn_update;
+/* What a gradient g does to the parameter w it belongs to:  w -= rate * g;  v = momentum * v + g, w -= rate * v;
+ * v = momentum * v + g, w -= rate * (momentum * v + g);  to a place for gradients: w = g;  to a frozen one: nothing. */
+typedef enum fnn_update { FNN_SGD, FNN_MOMENTUM, FNN_NESTEROV, FNN_STORE, FNN_FREEZE } fnn_update;
+
+/* Where the gradients of a variable go.  The same whether a backward kernel delivers them at once or `update` later. */
+typedef struct fnn_sink {
+    fnn_update update;
+    float rate, momentum;
+    float *w, *v; /* packed as the variable; v only for momentum */
+} fnn_sink;
+
+/* The entries of a batch by column, written by sparse_columns. */
+typedef struct fnn_columns {
+    int32_t *ends; /* (n_in,) of column c: from ends[c - 1], or 0, to ends[c] */
+    int32_t *rows; /* the batch's row of each entry, ascending in a column */
+    float *values;
+} fnn_columns;
 
 typedef struct fnn_kernels {
     const char *name; /* NULL: this build has no such table */
@@ -176,9 +205,19 @@ typedef struct fnn_kernels {
                                  float scale, fnn_activation activation, int64_t n_batch, int64_t n_in, int64_t n_out,
                                  fnn_part part);
 
-    /* dw = x^T dy, db = column sums of dy, samples in batch order. */
-    void (*dense_backward_weight)(float *dw, float *db, const float *x, const float *dy, int64_t n_batch, int64_t n_in,
-                                  int64_t n_out, fnn_part part);
+    /* Delivers dW = x^T dy and db = column sums of dy, samples in batch order. */
+    void (*dense_backward_weight)(const fnn_sink *dw, const fnn_sink *db, const float *x, const float *dy,
+                                  int64_t n_batch, int64_t n_in, int64_t n_out, fnn_part part);
+
+    /* The first layer on sparse data: the same bits as gather and the dense kernels, zeros skipped.
+     * cursors: n_batch of this part's own. */
+    void (*sparse_forward)(float *out, float *y, const fnn_data *data, const uint32_t *rows, int64_t first,
+                           const float *w, const float *b, const uint16_t *keep, float scale, fnn_activation activation,
+                           int64_t *cursors, int64_t n_batch, int64_t n_in, int64_t n_out, fnn_part part);
+    void (*sparse_columns)(fnn_columns *columns, const fnn_data *data, const uint32_t *rows, int64_t first,
+                           int64_t *cursors, int64_t n_batch, int64_t n_in, fnn_part part);
+    void (*sparse_backward_weight)(const fnn_sink *dw, const fnn_sink *db, const fnn_columns *columns, const float *dy,
+                                   int64_t n_batch, int64_t n_in, int64_t n_out, fnn_part part);
 
     /* losses[row], hits[row] (units judged right; 0 for squared error) and, unless dy is NULL, the gradient of
      * scale * sum(losses) at the logits that y = activation(logits) came from.
@@ -191,9 +230,8 @@ typedef struct fnn_kernels {
     void (*output)(float *matrix, const float *y, fnn_link link, float *work, int64_t n_batch, int64_t n_out,
                    fnn_part part);
 
-    /* Over n floats: w -= rate * g;  v = momentum * v + g, w -= rate * v;  Nesterov: w -= rate * (momentum * v + g). */
-    void (*update)(float *w, float *v, const float *g, fnn_update update, float rate, float momentum, int64_t n,
-                   fnn_part part);
+    /* Delivers n floats of stored gradients. */
+    void (*update)(const fnn_sink *sink, const float *g, int64_t n, fnn_part part);
 } fnn_kernels;
 
 /* Chooses the best table, or the one that name gives (the value of FASTNN_ISA; NULL or "": the best).
@@ -227,9 +265,10 @@ const char *fnn_team_backend(void);
 typedef struct fnn_plan fnn_plan;
 
 /* Memory for batches of up to n_batch rows of one network, for training or (training = 0) for prediction, worked on by
- * up to n_threads threads.  Uses the table that is chosen now.  The network must outlive the plan.
- * FNN_ERR_MEMORY leaves *plan NULL. */
-fnn_status fnn_plan_create(fnn_plan **plan, const fnn_net *net, int64_t n_batch, int training, int n_threads);
+ * up to n_threads threads.  most_entries: of a row of sparse data to train on, 0 for none.  Uses the table that is
+ * chosen now.  The network must outlive the plan.  FNN_ERR_MEMORY leaves *plan NULL. */
+fnn_status fnn_plan_create(fnn_plan **plan, const fnn_net *net, int64_t n_batch, int training, int n_threads,
+                           int64_t most_entries);
 void fnn_plan_destroy(fnn_plan *plan);
 /* For tests: fills every activation, gradient and scratch byte; no result may change. */
 void fnn_plan_poison(fnn_plan *plan, int byte);
@@ -260,6 +299,7 @@ typedef struct fnn_epoch {
     const fnn_data *data;
     fnn_loss loss;
     fnn_update update;
+    int unfused; /* store all gradients before any update: the specification of the fused path, the same bits */
     float momentum;
     const float *rates;       /* learning rate of each step of the epoch */
     const uint8_t *trainable; /* W and b of each layer in turn: 2 * n_layers flags */

@@ -43,13 +43,23 @@ static void lay_out(fnn_plan *plan, cursor *at) {
         memory->dy = take_panels(at, layer->n_out, n_batch);
         if (l > 0) memory->wt = take_panels(at, layer->n_in, layer->n_out);
     }
-    if (plan->training) plan->gradients = take(at, net->n_floats, sizeof(float));
+    if (plan->training) {
+        plan->gradients = take(at, net->n_floats, sizeof(float));
+        plan->sinks = take(at, plan->n_threads * 2 * net->n_layers, sizeof(fnn_sink));
+    }
+    if (plan->most_entries > 0) {
+        plan->columns.ends = take(at, net->input.n_in, sizeof(int32_t));
+        plan->columns.rows = take(at, n_batch * plan->most_entries, sizeof(int32_t));
+        plan->columns.values = take(at, n_batch * plan->most_entries, sizeof(float));
+    }
+    plan->cursors = take(at, plan->n_threads * n_batch, sizeof(int64_t));
     plan->losses = take(at, n_batch, sizeof(float));
     plan->hits = take(at, n_batch, sizeof(int32_t));
     plan->work = take(at, plan->n_threads * FNN_LOSS_WORK(net->layers[net->n_layers - 1].n_out), sizeof(float));
 }
 
-fnn_status fnn_plan_create(fnn_plan **out, const fnn_net *net, int64_t n_batch, int training, int n_threads) {
+fnn_status fnn_plan_create(fnn_plan **out, const fnn_net *net, int64_t n_batch, int training, int n_threads,
+                           int64_t most_entries) {
     *out = NULL;
     fnn_plan *plan = fnn_alloc(sizeof(fnn_plan) + (size_t)net->n_layers * sizeof(layer_memory));
     if (plan == NULL) return FNN_ERR_MEMORY;
@@ -57,6 +67,7 @@ fnn_status fnn_plan_create(fnn_plan **out, const fnn_net *net, int64_t n_batch, 
     plan->kernels = fnn_isa();
     plan->n_batch = n_batch;
     plan->training = training;
+    plan->most_entries = most_entries;
     plan->n_threads = n_threads < 1 ? 1 : n_threads > FNN_MAX_THREADS ? FNN_MAX_THREADS : n_threads;
 
     cursor at = {NULL, 0};

@@ -18,9 +18,13 @@ struct fnn_plan {
     const fnn_kernels *kernels;
     int64_t n_batch;
     int training, n_threads;
-    float *x;             /* the batch's input */
+    int64_t most_entries; /* of a row of sparse data; 0: no memory for a training on such data */
+    float *x;             /* the batch's input, dense */
+    fnn_columns columns;  /* the batch's input, sparse */
+    int64_t *cursors;     /* n_batch a thread */
     uint16_t *keep_input; /* bits of the input's dropout, NULL where there is none or not training */
     float *gradients;     /* a parameter block; training only */
+    fnn_sink *sinks;      /* where gradients go: 2 * n_layers a thread; training only */
     float *losses;        /* a slot a row */
     int32_t *hits;
     float *work; /* FNN_LOSS_WORK floats a thread */

@@ -17,7 +17,8 @@ typedef struct batch {
     uint64_t seed;
     uint32_t step;
     fnn_loss loss;
-    float *gradients;
+    int is_backward;       /* a backward pass follows */
+    const fnn_sink *sinks; /* where its gradients go: W and b of each layer in turn */
 } batch;
 
 static int64_t now_ns(void) {
@@ -28,6 +29,16 @@ static int64_t now_ns(void) {
 
 static float *own_work(const fnn_plan *plan, const fnn_worker *me) {
     return plan->work + me->part.index * FNN_LOSS_WORK(plan->net->layers[plan->net->n_layers - 1].n_out);
+}
+
+static int64_t *own_cursors(const fnn_plan *plan, const fnn_worker *me) {
+    return plan->cursors + me->part.index * plan->n_batch;
+}
+
+/* The first layer reads sparse rows: there are some, and no dropout to draw on the input. */
+static int is_sparse(const batch *b) {
+    return b->data->sparse != NULL && (!b->is_backward || b->plan->most_entries > 0) &&
+           b->plan->net->input.dropout.threshold >= 65536;
 }
 
 static int draws(const batch *b, const fnn_dropout *dropout) { return b->dropout && dropout->threshold < 65536; }
@@ -58,22 +69,41 @@ static void transpose_weights(const batch *b, fnn_worker *me) {
                                     net->layers[l].n_out, me->part);
 }
 
+static void read_input(const batch *b, fnn_worker *me) {
+    const fnn_plan *plan = b->plan;
+    const fnn_input *input = &plan->net->input;
+    if (!is_sparse(b))
+        plan->kernels->gather(plan->x, b->data, b->rows, b->first, input,
+                              draws(b, &input->dropout) ? plan->keep_input : NULL, scale_of(b, &input->dropout),
+                              b->n_rows, me->part);
+    else if (b->is_backward) {
+        fnn_columns columns = plan->columns;
+        plan->kernels->sparse_columns(&columns, b->data, b->rows, b->first, own_cursors(plan, me), b->n_rows,
+                                      input->n_in, me->part);
+    }
+}
+
 static void forward(const batch *b, fnn_worker *me) {
     const fnn_plan *plan = b->plan;
     const fnn_net *net = plan->net;
     draw_masks(b, me);
-    if (b->gradients != NULL) transpose_weights(b, me);
-    plan->kernels->gather(plan->x, b->data, b->rows, b->first, &net->input,
-                          draws(b, &net->input.dropout) ? plan->keep_input : NULL, scale_of(b, &net->input.dropout),
-                          b->n_rows, me->part);
+    if (b->is_backward) transpose_weights(b, me);
+    read_input(b, me);
     fnn_team_barrier(me);
     const float *x = plan->x;
     for (int64_t l = 0; l < net->n_layers; l++) {
         const fnn_layer *layer = &net->layers[l];
         const layer_memory *memory = &plan->layers[l];
-        plan->kernels->dense_forward(memory->out, memory->y, x, b->params + layer->w, b->params + layer->b,
-                                     draws(b, &layer->dropout) ? memory->keep : NULL, scale_of(b, &layer->dropout),
-                                     layer->activation, b->n_rows, layer->n_in, layer->n_out, me->part);
+        const float *w = b->params + layer->w, *bias = b->params + layer->b;
+        const uint16_t *keep = draws(b, &layer->dropout) ? memory->keep : NULL;
+        const float scale = scale_of(b, &layer->dropout);
+        if (l == 0 && is_sparse(b))
+            plan->kernels->sparse_forward(memory->out, memory->y, b->data, b->rows, b->first, w, bias, keep, scale,
+                                          layer->activation, own_cursors(plan, me), b->n_rows, layer->n_in,
+                                          layer->n_out, me->part);
+        else
+            plan->kernels->dense_forward(memory->out, memory->y, x, w, bias, keep, scale, layer->activation, b->n_rows,
+                                         layer->n_in, layer->n_out, me->part);
         fnn_team_barrier(me);
         x = memory->out;
     }
@@ -85,9 +115,9 @@ static void loss(const batch *b, fnn_worker *me) {
     const fnn_plan *plan = b->plan;
     const fnn_layer *last = &plan->net->layers[plan->net->n_layers - 1];
     const layer_memory *memory = &plan->layers[plan->net->n_layers - 1];
-    plan->kernels->loss(plan->losses, plan->hits, b->gradients != NULL ? memory->dy : NULL, memory->out, b->data,
-                        b->rows, b->first, b->loss, last->activation, 1.0f / (float)b->n_rows, own_work(plan, me),
-                        b->n_rows, last->n_out, me->part);
+    plan->kernels->loss(plan->losses, plan->hits, b->is_backward ? memory->dy : NULL, memory->out, b->data, b->rows,
+                        b->first, b->loss, last->activation, 1.0f / (float)b->n_rows, own_work(plan, me), b->n_rows,
+                        last->n_out, me->part);
     fnn_team_barrier(me);
 }
 
@@ -107,9 +137,13 @@ static void backward(const batch *b, fnn_worker *me) {
     for (int64_t l = net->n_layers - 1; l >= 0; l--) {
         const fnn_layer *layer = &net->layers[l];
         const layer_memory *memory = &plan->layers[l], *below = l > 0 ? memory - 1 : NULL;
-        plan->kernels->dense_backward_weight(b->gradients + layer->w, b->gradients + layer->b,
-                                             l > 0 ? below->out : plan->x, memory->dy, b->n_rows, layer->n_in,
-                                             layer->n_out, me->part);
+        const fnn_sink *dw = &b->sinks[2 * l], *db = dw + 1;
+        if (l == 0 && is_sparse(b))
+            plan->kernels->sparse_backward_weight(dw, db, &plan->columns, memory->dy, b->n_rows, layer->n_in,
+                                                  layer->n_out, me->part);
+        else
+            plan->kernels->dense_backward_weight(dw, db, l > 0 ? below->out : plan->x, memory->dy, b->n_rows,
+                                                 layer->n_in, layer->n_out, me->part);
         if (l > 0) {
             const fnn_layer *under = layer - 1;
             plan->kernels->dense_backward_input(
@@ -181,31 +215,50 @@ void fnn_evaluate(fnn_plan *plan, const float *params, const fnn_data *data, fnn
 
 /* ---- gradients ---- */
 
+/* This member's sinks, of the variables of a block; trainable: a flag each, or NULL for all. */
+static const fnn_sink *own_sinks(const fnn_plan *plan, fnn_sink prototype, const uint8_t *trainable,
+                                 const fnn_worker *me) {
+    const int64_t n_variables = 2 * plan->net->n_layers;
+    fnn_sink *sinks = plan->sinks + me->part.index * n_variables;
+    for (int64_t i = 0; i < n_variables; i++) {
+        const fnn_layer *layer = &plan->net->layers[i / 2];
+        const int64_t at = i % 2 == 0 ? layer->w : layer->b;
+        sinks[i] = prototype;
+        sinks[i].w += at;
+        if (sinks[i].v != NULL) sinks[i].v += at;
+        if (trainable != NULL && !trainable[i]) sinks[i].update = FNN_FREEZE;
+    }
+    return sinks;
+}
+
 typedef struct gradients_job {
     batch b;
+    float *gradients;
     fnn_metrics *metrics;
 } gradients_job;
 
 static void gradients_body(void *job, fnn_worker *me) {
     const gradients_job *g = job;
-    forward(&g->b, me);
-    loss(&g->b, me);
-    if (me->part.index == 0) *g->metrics = sum_slots(&g->b);
-    backward(&g->b, me);
+    batch b = g->b;
+    b.sinks = own_sinks(b.plan, (fnn_sink){.update = FNN_STORE, .w = g->gradients}, NULL, me);
+    forward(&b, me);
+    loss(&b, me);
+    if (me->part.index == 0) *g->metrics = sum_slots(&b);
+    backward(&b, me);
 }
 
 void fnn_gradients(fnn_plan *plan, const float *params, const fnn_data *data, fnn_loss loss, int dropout, uint64_t seed,
                    uint32_t step, float *gradients, fnn_metrics *metrics) {
-    gradients_job g = {.b = {.plan = plan,
-                             .params = params,
-                             .data = data,
-                             .n_rows = data->n_rows,
-                             .dropout = dropout,
-                             .seed = seed,
-                             .step = step,
-                             .loss = loss,
-                             .gradients = gradients},
-                       .metrics = metrics};
+    const batch b = {.plan = plan,
+                     .params = params,
+                     .data = data,
+                     .n_rows = data->n_rows,
+                     .dropout = dropout,
+                     .seed = seed,
+                     .step = step,
+                     .loss = loss,
+                     .is_backward = 1};
+    gradients_job g = {.b = b, .gradients = gradients, .metrics = metrics};
     fnn_team_run(plan->n_threads, gradients_body, &g);
 }
 
@@ -220,17 +273,24 @@ typedef struct training {
     fnn_status status;
 } training;
 
-static void update_parameters(const training *t, float rate, fnn_worker *me) {
-    const fnn_net *net = t->plan->net;
-    for (int64_t variable = 0; variable < 2 * net->n_layers; variable++) {
-        if (!t->epoch->trainable[variable]) continue;
-        const fnn_layer *layer = &net->layers[variable / 2];
-        const int64_t at = variable % 2 == 0 ? layer->w : layer->b;
-        const int64_t end = variable % 2 == 0 ? layer->b : layer->b + fnn_panels(layer->n_out) * FNN_LANES;
-        float *velocity = t->velocity != NULL ? t->velocity + at : NULL;
-        t->plan->kernels->update(t->params + at, velocity, t->plan->gradients + at, t->epoch->update, rate,
-                                 t->epoch->momentum, end - at, me->part);
+/* Gradients that were stored go where a fused backward pass would have taken them. */
+static void update_parameters(const fnn_plan *plan, const fnn_sink *sinks, fnn_worker *me) {
+    for (int64_t i = 0; i < 2 * plan->net->n_layers; i++) {
+        const fnn_layer *layer = &plan->net->layers[i / 2];
+        const int64_t at = i % 2 == 0 ? layer->w : layer->b;
+        const int64_t end = i % 2 == 0 ? layer->b : layer->b + fnn_panels(layer->n_out) * FNN_LANES;
+        plan->kernels->update(&sinks[i], plan->gradients + at, end - at, me->part);
     }
+}
+
+static void descend(const training *t, batch *b, float rate, fnn_worker *me) {
+    const fnn_epoch *epoch = t->epoch;
+    const fnn_sink store = {.update = FNN_STORE, .w = t->plan->gradients};
+    const fnn_sink move = {
+        .update = epoch->update, .rate = rate, .momentum = epoch->momentum, .w = t->params, .v = t->velocity};
+    b->sinks = own_sinks(t->plan, epoch->unfused ? store : move, epoch->trainable, me);
+    backward(b, me);
+    if (epoch->unfused) update_parameters(t->plan, own_sinks(t->plan, move, epoch->trainable, me), me);
 }
 
 static void training_body(void *job, fnn_worker *me) {
@@ -244,7 +304,7 @@ static void training_body(void *job, fnn_worker *me) {
                .dropout = 1,
                .seed = epoch->seed,
                .loss = epoch->loss,
-               .gradients = t->plan->gradients};
+               .is_backward = 1};
     for (int64_t step = epoch->step; step < epoch->n_steps; step++) {
         b.first = step * epoch->batch_size;
         b.n_rows = n_rows - b.first < epoch->batch_size ? n_rows - b.first : epoch->batch_size;
@@ -256,8 +316,7 @@ static void training_body(void *job, fnn_worker *me) {
             if (me->part.index == 0) t->status = FNN_ERR_DIVERGED;
             break;
         }
-        backward(&b, me);
-        update_parameters(t, epoch->rates[step], me);
+        descend(t, &b, epoch->rates[step], me);
         if (me->part.index == 0) {
             add_metrics(&epoch->metrics, metrics);
             epoch->step = step + 1;

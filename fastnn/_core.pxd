@@ -79,12 +79,19 @@ cdef extern from "fnn.h" nogil:
         FNN_UINT8
         FNN_FLOAT32
 
+    ctypedef struct fnn_sparse:
+        int64_t most
+
     ctypedef struct fnn_data:
         int64_t n_rows
         fnn_type x_type
         const void *x
+        const fnn_sparse *sparse
         const int32_t *labels
         const float *targets
+
+    fnn_status fnn_sparse_create(fnn_sparse **sparse, const fnn_data *data, const fnn_input *input, double max_density)
+    void fnn_sparse_destroy(fnn_sparse *sparse)
 
     ctypedef enum fnn_function:
         FNN_EXP
@@ -117,7 +124,8 @@ cdef extern from "fnn.h" nogil:
         int64_t hits
         int64_t rows
 
-    fnn_status fnn_plan_create(fnn_plan **plan, const fnn_net *net, int64_t n_batch, int training, int n_threads)
+    fnn_status fnn_plan_create(fnn_plan **plan, const fnn_net *net, int64_t n_batch, int training, int n_threads,
+                               int64_t most_entries)
     void fnn_plan_destroy(fnn_plan *plan)
     void fnn_plan_poison(fnn_plan *plan, int byte)
     int fnn_threads_worth(const fnn_net *net, int64_t n_batch, int n_threads)
@@ -132,6 +140,7 @@ cdef extern from "fnn.h" nogil:
         const fnn_data *data
         fnn_loss loss
         fnn_update update
+        int unfused
         float momentum
         const float *rates
         const uint8_t *trainable

@@ -17,6 +17,11 @@ cdef extern from "Python.h":
 cdef int64_t BUDGET_NS = 50_000_000
 cdef int64_t PASS_ROWS = 256  # rows that prediction and evaluation take at a time
 
+# Skipping zeros gains where the first layer has at least so many units and at most this part of its input is not zero:
+# a skipped product costs about twice a dense one, and listing the entries of a batch once more.
+cdef int64_t SPARSE_UNITS = 64
+cdef double SPARSE_DENSITY = 0.3
+
 cdef dict ACTIVATIONS = {"linear": FNN_LINEAR, "sigmoid": FNN_SIGMOID, "tanh": FNN_TANH, "relu": FNN_RELU}
 cdef dict LINKS = {"identity": FNN_IDENTITY, "sigmoid": FNN_LOGISTIC, "softmax": FNN_SOFTMAX}
 cdef dict LOSSES = {
@@ -150,6 +155,9 @@ cdef fnn_dropout dropout_of(description):
 cdef class Data:
     """Rows and, unless the data is for prediction, targets; keeps the arrays alive that the C side points to."""
     cdef fnn_data c
+    cdef fnn_sparse *sparse
+    cdef bint is_searched
+    cdef Net net
     cdef readonly object x, y
 
     def __cinit__(self, Net net not None, x, y=None, str loss=None, str x_name="x", str y_name="y"):
@@ -157,6 +165,7 @@ cdef class Data:
         cdef const float[:, ::1] float_view
         cdef const int32_t[::1] label_view
         cdef const float[:, ::1] target_view
+        self.net = net
         self.x = as_rows(x, net.n_in, x_name)
         self.c.n_rows = self.x.shape[0]
         if loss is not None:
@@ -180,8 +189,27 @@ cdef class Data:
             target_view = self.y
             self.c.targets = &target_view[0, 0]
 
+    def __dealloc__(self):
+        fnn_sparse_destroy(self.sparse)
+
     def __len__(self):
         return self.c.n_rows
+
+    @property
+    def is_sparse(self):
+        """Whether find_zeros found enough of them."""
+        return self.sparse != NULL
+
+    def find_zeros(self):
+        """Lists the entries that are not zero, once, where the first layer gains by skipping the others."""
+        cdef fnn_status status
+        if self.is_searched or self.c.n_rows == 0 or self.net.c.layers[0].n_out < SPARSE_UNITS:
+            return
+        with nogil:
+            status = fnn_sparse_create(&self.sparse, &self.c, &self.net.c.input, SPARSE_DENSITY)
+        check(status)
+        self.is_searched = True
+        self.c.sparse = self.sparse
 
 
 cdef class Plan:
@@ -191,11 +219,11 @@ cdef class Plan:
     cdef readonly int n_threads
     cdef readonly str isa
 
-    def __cinit__(self, Net net not None, int64_t n_batch, bint training, int n_threads):
+    def __cinit__(self, Net net not None, int64_t n_batch, bint training, int n_threads, int64_t most_entries=0):
         self.net = net
         self.n_threads = n_threads
         self.isa = fnn_isa().name.decode()
-        check(fnn_plan_create(&self.c, net.c, n_batch, training, n_threads))
+        check(fnn_plan_create(&self.c, net.c, n_batch, training, n_threads, most_entries))
 
     def __dealloc__(self):
         fnn_plan_destroy(self.c)
@@ -359,7 +387,7 @@ cdef class Training:
     cdef fnn_update update
     cdef float momentum
     cdef Plan plan
-    cdef int64_t plan_rows
+    cdef int64_t plan_rows, plan_entries
     cdef readonly object seed
     cdef public object step, epoch
 
@@ -378,27 +406,30 @@ cdef class Training:
     def __dealloc__(self):
         fnn_free(self.velocity)
 
-    cdef int make_plan(self, int64_t n_batch, int n_threads) except -1:
-        if self.plan is None or self.plan_rows != n_batch or self.plan.n_threads != n_threads or self.plan.isa != isa():
-            self.plan = Plan(self.net, n_batch, True, n_threads)
-            self.plan_rows = n_batch
+    cdef int make_plan(self, int64_t n_batch, int n_threads, int64_t entries) except -1:
+        if (self.plan is None or self.plan_rows != n_batch or self.plan_entries != entries
+                or self.plan.n_threads != n_threads or self.plan.isa != isa()):
+            self.plan = Plan(self.net, n_batch, True, n_threads, entries)
+            self.plan_rows, self.plan_entries = n_batch, entries
         return 0
 
     def run_epoch(self, Data data not None, int64_t batch_size, const float[::1] rates, const uint8_t[::1] trainable,
-                  uint32_t[::1] order, int n_threads, on_progress=None):
+                  uint32_t[::1] order, int n_threads, on_progress=None, bint unfused=False):
         """One step for each of rates.  Returns sum of losses, units judged right, rows; order: scratch, or None.
 
-        on_progress(steps, rows, loss) is called every 50 ms or so.  Ctrl-C and divergence leave the network, step and
+        on_progress(steps, rows, loss) is called every 50 ms or so.  unfused: store the gradients of a step before any
+        update, for tests.  Ctrl-C and divergence leave the network, step and
         epoch as after the last good step.
         """
         cdef fnn_epoch epoch
         cdef fnn_status status = FNN_OK
         if rates.shape[0] == 0:
             return 0.0, 0, 0
-        self.make_plan(batch_size, n_threads)
+        self.make_plan(batch_size, n_threads, 0 if data.sparse == NULL else max(data.sparse.most, 1))
         epoch.data = &data.c
         epoch.loss = self.loss
         epoch.update = self.update
+        epoch.unfused = unfused
         epoch.momentum = self.momentum
         epoch.rates = &rates[0]
         epoch.trainable = &trainable[0]

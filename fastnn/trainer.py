@@ -153,7 +153,9 @@ class Trainer:
         if not isinstance(validation_data, (tuple, list)) or len(validation_data) != 2:
             raise _checks.wrong_kind("validation_data", "a pair (x, y)", validation_data)
         x, y = validation_data
-        return self._data(x, y, "validation_data x", "validation_data y")
+        data = self._data(x, y, "validation_data x", "validation_data y")
+        data.find_zeros()
+        return data
 
     def _run_epoch(
         self,
@@ -167,6 +169,7 @@ class Trainer:
         rates = self.optimizer.schedule.rates(self.step, n_steps)
         trainable = np.array([v.trainable for v in self.network.variables.values()], np.uint8)
         began = time.perf_counter()
+        data.find_zeros()
         try:
             loss, hits, rows = self._training.run_epoch(data, batch_size, rates, trainable, order, threads, on_progress)
         except _core.Diverged:

@@ -18,3 +18,15 @@ FNN_INLINE void share(int64_t *begin, int64_t *end, int64_t total, fnn_part part
 
 FNN_INLINE int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 FNN_INLINE int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
+
+/* the data's row that is the batch's row i; rows: their order, or NULL */
+FNN_INLINE int64_t row_at(const uint32_t *rows, int64_t first, int64_t i) {
+    return rows != NULL ? (int64_t)rows[first + i] : first + i;
+}
+
+/* Rows are met in random order, so the processor does not see the next ones coming: asks for bytes [begin, end). */
+FNN_INLINE void prefetch(const void *begin, const void *end) {
+    for (const char *line = begin; line < (const char *)end; line += 64) __builtin_prefetch(line);
+}
+
+#define FNN_ROWS_AHEAD 4

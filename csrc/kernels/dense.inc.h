@@ -155,9 +155,9 @@ static void transpose(float *wt, const float *w, int64_t n_in, int64_t n_out, fn
 
 /* ---- backward: the parameters' gradients ---- */
 
-/* Here a tile's rows are inputs, and the products run over the samples. */
-FNN_INLINE void backward_weight_tile(float *dw, const float *x, const float *dy, int64_t n_batch, int64_t n_in,
-                                     int64_t first_input, const tile t, const int rows, const int panels) {
+/* Here a tile's rows are inputs, and the products run over the samples.  g[rows][panels] */
+FNN_INLINE void weight_product_tile(float *g, const float *x, const float *dy, int64_t n_batch, int64_t first_input,
+                                    const tile t, const int rows, const int panels) {
     v16 acc[FNN_MR][FNN_NR];
     FNN_UNROLL
     for (int i = 0; i < rows; i++) {
@@ -180,35 +180,45 @@ FNN_INLINE void backward_weight_tile(float *dw, const float *x, const float *dy,
     for (int i = 0; i < rows; i++) {
         FNN_UNROLL
         for (int j = 0; j < panels; j++)
-            v16_store(dw + ((t.panel + j) * n_in + first_input + t.row + i) * FNN_LANES,
-                      v16_add(acc[i][j], v16_set1(0.0f)));
+            v16_store(g + (i * FNN_NR + j) * FNN_LANES, v16_add(acc[i][j], v16_set1(0.0f)));
     }
 }
 
-FNN_INLINE void backward_bias(float *db, const float *dy, int64_t n_batch) {
-    v16 sum = v16_set1(0.0f);
-    for (int64_t s = 0; s < n_batch; s++) sum = v16_add(sum, v16_load(dy + s * FNN_LANES));
-    v16_store(db, v16_add(sum, v16_set1(0.0f)));
+static void weight_product(float *g, const float *x, const float *dy, int64_t n_batch, int64_t first_input,
+                           const tile t) {
+#define FNN_TILE_BODY(rows, panels)                                                                                    \
+    case (rows)*4 + (panels): weight_product_tile(g, x, dy, n_batch, first_input, t, rows, panels); break;
+    FNN_TILE_SWITCH(t)
+#undef FNN_TILE_BODY
 }
 
-static void dense_backward_weight(float *dw, float *db, const float *x, const float *dy, int64_t n_batch, int64_t n_in,
-                                  int64_t n_out, fnn_part part) {
+/* The bias's gradient of panels [first, end). */
+static void backward_bias(const fnn_sink *db, const float *dy, int64_t n_batch, int64_t first, int64_t end) {
+    for (int64_t panel = first; panel < end; panel++) {
+        v16 sum = v16_set1(0.0f);
+        for (int64_t s = 0; s < n_batch; s++) sum = v16_add(sum, v16_load(dy + (panel * n_batch + s) * FNN_LANES));
+        deliver(db, panel * FNN_LANES, v16_add(sum, v16_set1(0.0f)));
+    }
+}
+
+static void dense_backward_weight(const fnn_sink *dw, const fnn_sink *db, const float *x, const float *dy,
+                                  int64_t n_batch, int64_t n_in, int64_t n_out, fnn_part part) {
     const int64_t n_panels = fnn_panels(n_out), groups = ceil_div(n_panels, FNN_NR), blocks = fnn_panels(n_in);
+    float g[FNN_MR * FNN_NR * FNN_LANES];
     int64_t begin, end;
     share(&begin, &end, groups * blocks, part);
     for (int64_t item = begin; item < end; item++) {
         const int64_t group = item / blocks, first_input = item % blocks * FNN_LANES;
         const int64_t inputs = least(FNN_LANES, n_in - first_input), per_group = ceil_div(inputs, FNN_MR);
-        for (int64_t i = 0; i < per_group; i++) {
-            const tile t = tile_at(group * per_group + i, n_panels, inputs);
-#define FNN_TILE_BODY(rows, panels)                                                                                    \
-    case (rows)*4 + (panels): backward_weight_tile(dw, x, dy, n_batch, n_in, first_input, t, rows, panels); break;
-            FNN_TILE_SWITCH(t)
-#undef FNN_TILE_BODY
+        for (int64_t tile_of_block = 0; tile_of_block < per_group; tile_of_block++) {
+            const tile t = tile_at(group * per_group + tile_of_block, n_panels, inputs);
+            weight_product(g, x, dy, n_batch, first_input, t);
+            for (int j = 0; j < t.panels; j++)
+                for (int i = 0; i < t.rows; i++)
+                    deliver(dw, ((t.panel + j) * n_in + first_input + t.row + i) * FNN_LANES,
+                            v16_load(g + (i * FNN_NR + j) * FNN_LANES));
         }
-        if (first_input == 0)
-            for (int64_t panel = group * FNN_NR; panel < least(n_panels, (group + 1) * FNN_NR); panel++)
-                backward_bias(db + panel * FNN_LANES, dy + panel * n_batch * FNN_LANES, n_batch);
+        if (first_input == 0) backward_bias(db, dy, n_batch, group * FNN_NR, least(n_panels, (group + 1) * FNN_NR));
     }
 }
 

@@ -36,8 +36,13 @@ static void gather(float *x, const fnn_data *data, const uint32_t *rows, int64_t
                    const uint16_t *keep, float scale, int64_t n_batch, fnn_part part) {
     int64_t begin, end;
     share(&begin, &end, n_batch, part);
+    const int64_t row_bytes = input->n_in * (data->x_type == FNN_UINT8 ? 1 : (int64_t)sizeof(float));
     for (int64_t i = begin; i < end; i++) {
-        const int64_t row = rows != NULL ? (int64_t)rows[first + i] : first + i;
+        if (i + FNN_ROWS_AHEAD < end) {
+            const char *ahead = (const char *)data->x + row_at(rows, first, i + FNN_ROWS_AHEAD) * row_bytes;
+            prefetch(ahead, ahead + row_bytes);
+        }
+        const int64_t row = row_at(rows, first, i);
         gather_row(x + i * FNN_LANES, data, row, input, keep != NULL ? keep + i : NULL, scale, n_batch);
     }
 }

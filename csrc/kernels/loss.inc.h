@@ -31,7 +31,7 @@ static void load_targets(float *columns, const fnn_data *data, const uint32_t *r
                          int64_t n_out) {
     for (int64_t i = 0; i < n_out * FNN_LANES; i++) columns[i] = 0.0f;
     for (int64_t i = 0; i < n_rows; i++) {
-        const int64_t row = rows != NULL ? (int64_t)rows[first + i] : first + i;
+        const int64_t row = row_at(rows, first, i);
         if (data->labels != NULL)
             columns[data->labels[row] * FNN_LANES + i] = 1.0f;
         else

@@ -2,12 +2,13 @@
 #include "common.inc.h"
 
 #include "math.inc.h"
+#include "update.inc.h"
 
 #include "dense.inc.h"
 #include "dropout.inc.h"
 #include "input.inc.h"
 #include "loss.inc.h"
-#include "update.inc.h"
+#include "sparse.inc.h"
 
 const fnn_kernels FNN_TABLE = {
     .name = FNN_TABLE_NAME,
@@ -18,6 +19,9 @@ const fnn_kernels FNN_TABLE = {
     .transpose = transpose,
     .dense_backward_input = dense_backward_input,
     .dense_backward_weight = dense_backward_weight,
+    .sparse_forward = sparse_forward,
+    .sparse_columns = sparse_columns,
+    .sparse_backward_weight = sparse_backward_weight,
     .loss = loss,
     .output = output,
     .update = update,

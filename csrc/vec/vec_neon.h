@@ -9,6 +9,8 @@
 #define FNN_MR 6
 #define FNN_NR 1
 #define FNN_EACH_MR(M) M(1) M(2) M(3) M(4) M(5) M(6)
+#define FNN_SPARSE_PANELS 4
+#define FNN_EACH_SPARSE(M) M(1) M(2) M(3) M(4)
 
 typedef struct v16 {
     float32x4_t q0, q1, q2, q3;

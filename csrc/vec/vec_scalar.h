@@ -9,6 +9,8 @@
 #define FNN_MR 1
 #define FNN_NR 1
 #define FNN_EACH_MR(M) M(1)
+#define FNN_SPARSE_PANELS 1
+#define FNN_EACH_SPARSE(M) M(1)
 
 typedef struct v16 {
     float at[16];

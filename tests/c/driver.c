@@ -343,6 +343,8 @@ typedef struct problem {
     fnn_net *net;
     const fnn_layer *last;
     fnn_data data;
+    fnn_sparse *sparse; /* NULL where zero does not stay zero */
+    int unfused;
     float *initial;
     void *x, *y;
 } problem;
@@ -453,9 +455,12 @@ static void make_problem(problem *p, const config *c) {
     make_net(p);
     make_x(p);
     make_y(p);
+    if (fnn_sparse_create(&p->sparse, &p->data, &p->net->input, 1.0) != FNN_OK) abort();
+    CHECK(p->sparse != NULL || c->offset != 0, "%s: no list of entries", c->name);
 }
 
 static void destroy_problem(problem *p) {
+    fnn_sparse_destroy(p->sparse);
     fnn_free(p->net);
     fnn_free(p->initial);
     fnn_free(p->x);
@@ -464,7 +469,8 @@ static void destroy_problem(problem *p) {
 
 static fnn_plan *make_plan(const problem *p, int64_t n_batch, int training, int threads, int poison) {
     fnn_plan *plan;
-    if (fnn_plan_create(&plan, p->net, n_batch, training, threads) != FNN_OK) abort();
+    const int64_t most = p->data.sparse != NULL ? p->data.sparse->most + 1 : 0;
+    if (fnn_plan_create(&plan, p->net, n_batch, training, threads, most) != FNN_OK) abort();
     fnn_plan_poison(plan, poison);
     return plan;
 }
@@ -514,6 +520,7 @@ static trained train(const problem *p, int threads) {
         fnn_epoch epoch = {.data = &p->data,
                            .loss = c->loss,
                            .update = c->update,
+                           .unfused = p->unfused,
                            .momentum = c->momentum,
                            .rates = rates,
                            .trainable = trainable,
@@ -586,12 +593,22 @@ static void run(const problem *p, const char *isa, int threads) {
         report("predict", name, isa, threads, predicted);
         fnn_free(flushed.params);
     }
-    const trained t = train(p, threads);
+    problem way = *p; /* the same work done in other ways must give the same bits */
+    if (threads == 1)
+        for (way.unfused = 0; way.unfused <= 1; way.unfused++) {
+            const trained dense = train(&way, threads);
+            report("train", name, isa, threads, dense.hash);
+            fnn_free(dense.params);
+        }
+    way.unfused = 0;
+    way.data.sparse = p->sparse;
+    const trained t = train(&way, threads);
     report("train", name, isa, threads, t.hash);
     for (int poison = 0; poison <= 0xff; poison += 0xff) {
-        report("predict", name, isa, threads, predict(p, t.params, threads, poison));
-        report("evaluate", name, isa, threads, evaluate(p, t.params, threads, poison));
-        report("gradients", name, isa, threads, gradients(p, t.params, threads, poison));
+        way.data.sparse = poison == 0 ? NULL : p->sparse;
+        report("predict", name, isa, threads, predict(&way, t.params, threads, poison));
+        report("evaluate", name, isa, threads, evaluate(&way, t.params, threads, poison));
+        report("gradients", name, isa, threads, gradients(&way, t.params, threads, poison));
     }
     fnn_free(t.params);
 }
