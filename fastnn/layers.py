@@ -20,7 +20,7 @@ class Layer(_checks.Described, family="layer"):
     """Base of all layers."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Dense(Layer):
     """A layer in which every unit reads every input: y = f(x W + b).
 
@@ -55,7 +55,7 @@ class Dense(Layer):
         )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Dropout(Layer):
     """Keeps each unit with probability keep_prob (the book's p), otherwise makes it 0, in training alone.
 
@@ -100,7 +100,7 @@ class Dropout(Layer):
         return self.threshold / 65536 if self.naive else 1.0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Rescaling(Layer):
     """How raw input becomes numbers, first layer alone: x' = float32(float64(x) * scale + offset).
 

@@ -20,7 +20,7 @@ class Loss(_checks.Described, family="loss"):
     link: ClassVar[str]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class SoftmaxCrossEntropy(Loss):
     """Cross-entropy of a softmax: one class of many.
 
@@ -37,7 +37,7 @@ class SoftmaxCrossEntropy(Loss):
     link: ClassVar[str] = "softmax"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class SigmoidCrossEntropy(Loss):
     """Cross-entropy of sigmoid units: any number of labels at once, one unit each.
 
@@ -55,7 +55,7 @@ class SigmoidCrossEntropy(Loss):
     link: ClassVar[str] = "sigmoid"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class SquaredError(Loss):
     """Half the squared distance to the target: regression, and the neurons of the book's chapter 2.
 

@@ -13,7 +13,7 @@ class Optimizer(_checks.Described, family="optimizer"):
     """Base of all optimisers."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class SGD(Optimizer):
     """Mini-batch stochastic gradient descent, with momentum if asked for.
 

@@ -48,7 +48,7 @@ class Schedule(_checks.Described, ABC, family="schedule"):
         return rates.astype(np.float32)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Constant(Schedule):
     """The same rate at every step: rate(step) = learning_rate, positive."""
 
@@ -61,7 +61,7 @@ class Constant(Schedule):
         return np.full(steps.shape, self.learning_rate, np.float64)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class StepDecay(Schedule):
     """The rate falls by a factor every so many steps: rate(step) = initial * factor ** floor(step / every).
 
@@ -83,7 +83,7 @@ class StepDecay(Schedule):
         return self.initial * _power(self.factor, steps // self.every)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class LinearWarmup(Schedule):
     """A linear rise to the peak, then a linear fall.
 
