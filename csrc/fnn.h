@@ -214,7 +214,7 @@ typedef struct fnn_kernels {
     void (*sparse_forward)(float *out, float *y, const fnn_data *data, const uint32_t *rows, int64_t first,
                            const float *w, const float *b, const uint16_t *keep, float scale, fnn_activation activation,
                            int64_t *cursors, int64_t n_batch, int64_t n_in, int64_t n_out, fnn_part part);
-    void (*sparse_columns)(fnn_columns *columns, const fnn_data *data, const uint32_t *rows, int64_t first,
+    void (*sparse_columns)(const fnn_columns *columns, const fnn_data *data, const uint32_t *rows, int64_t first,
                            int64_t *cursors, int64_t n_batch, int64_t n_in, fnn_part part);
     void (*sparse_backward_weight)(const fnn_sink *dw, const fnn_sink *db, const fnn_columns *columns, const float *dy,
                                    int64_t n_batch, int64_t n_in, int64_t n_out, fnn_part part);

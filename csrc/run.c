@@ -76,11 +76,9 @@ static void read_input(const batch *b, fnn_worker *me) {
         plan->kernels->gather(plan->x, b->data, b->rows, b->first, input,
                               draws(b, &input->dropout) ? plan->keep_input : NULL, scale_of(b, &input->dropout),
                               b->n_rows, me->part);
-    else if (b->is_backward) {
-        fnn_columns columns = plan->columns;
-        plan->kernels->sparse_columns(&columns, b->data, b->rows, b->first, own_cursors(plan, me), b->n_rows,
+    else if (b->is_backward)
+        plan->kernels->sparse_columns(&plan->columns, b->data, b->rows, b->first, own_cursors(plan, me), b->n_rows,
                                       input->n_in, me->part);
-    }
 }
 
 static void forward(const batch *b, fnn_worker *me) {

@@ -18,9 +18,11 @@ cdef int64_t BUDGET_NS = 50_000_000
 cdef int64_t PASS_ROWS = 256  # rows that prediction and evaluation take at a time
 
 # Skipping zeros gains where the first layer has at least so many units and at most this part of its input is not zero:
-# a skipped product costs about twice a dense one, and listing the entries of a batch once more.
+# a product of an
+# entry costs two to three dense ones, and a batch's entries have to be listed by column.
 cdef int64_t SPARSE_UNITS = 64
 cdef double SPARSE_DENSITY = 0.3
+cdef int64_t MAX_ENTRIES = 2**31 - 1  # of a batch; also of a row, whose columns are 32-bit
 
 cdef dict ACTIVATIONS = {"linear": FNN_LINEAR, "sigmoid": FNN_SIGMOID, "tanh": FNN_TANH, "relu": FNN_RELU}
 cdef dict LINKS = {"identity": FNN_IDENTITY, "sigmoid": FNN_LOGISTIC, "softmax": FNN_SOFTMAX}
@@ -200,10 +202,18 @@ cdef class Data:
         """Whether find_zeros found enough of them."""
         return self.sparse != NULL
 
+    cdef int64_t most_entries(self, int64_t n_batch):
+        """What a plan must make room for in a row; 0, the dense way, where a batch's entries outgrow 32-bit places."""
+        if self.sparse == NULL or max(self.sparse.most, 1) > MAX_ENTRIES // n_batch:
+            return 0
+        return max(self.sparse.most, 1)
+
     def find_zeros(self):
         """Lists the entries that are not zero, once, where the first layer gains by skipping the others."""
         cdef fnn_status status
         if self.is_searched or self.c.n_rows == 0 or self.net.c.layers[0].n_out < SPARSE_UNITS:
+            return
+        if self.net.c.input.n_in > MAX_ENTRIES:
             return
         with nogil:
             status = fnn_sparse_create(&self.sparse, &self.c, &self.net.c.input, SPARSE_DENSITY)
@@ -425,7 +435,7 @@ cdef class Training:
         cdef fnn_status status = FNN_OK
         if rates.shape[0] == 0:
             return 0.0, 0, 0
-        self.make_plan(batch_size, n_threads, 0 if data.sparse == NULL else max(data.sparse.most, 1))
+        self.make_plan(batch_size, n_threads, data.most_entries(batch_size))
         epoch.data = &data.c
         epoch.loss = self.loss
         epoch.update = self.update

@@ -166,3 +166,14 @@ def test_fit_skips_zeros_and_allocates_nothing_in_a_step() -> None:
     before = _core.alloc_count()
     training.run_epoch(data, 10, rates, trainable, order, 2)
     assert _core.alloc_count() == before
+
+
+def test_a_plan_without_room_for_entries_takes_the_dense_way() -> None:
+    """As a training does whose batch would have more entries than 32 bits can number."""
+    x, y = sparse_rows(60, 90, 0.1), np.arange(60) % 5
+    net = fnn.Network(90, mlp(), seed=1)
+    dense, sparse = (_core.Data(net._net, x, y, "softmax_cross_entropy") for _ in range(2))
+    sparse.find_zeros()
+    found, expected = (net._net.gradients(data, "softmax_cross_entropy", 2) for data in (sparse, dense))
+    assert found[0] == expected[0]
+    assert all(np.array_equal(a, b) for a, b in zip(found[1], expected[1], strict=True))

@@ -77,7 +77,7 @@ FNN_INLINE int64_t lower_bound(const int32_t *columns, int64_t begin, int64_t en
 }
 
 /* A counting sort; a part does a range of columns, and finds from the rows where that range starts. */
-static void sparse_columns(fnn_columns *columns, const fnn_data *data, const uint32_t *rows, int64_t first,
+static void sparse_columns(const fnn_columns *columns, const fnn_data *data, const uint32_t *rows, int64_t first,
                            int64_t *cursors, int64_t n_batch, int64_t n_in, fnn_part part) {
     const fnn_sparse *x = data->sparse;
     int32_t *ends = columns->ends, place = 0;
