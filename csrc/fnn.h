@@ -118,16 +118,18 @@ void fnn_unpack(float *matrix, const float *packed, int64_t n_in, int64_t n_out)
 int fnn_is_finite(const float *values, int64_t n);
 
 static inline int64_t fnn_panels(int64_t n) { return (n + FNN_LANES - 1) / FNN_LANES; }
+/* Words of 64 bits for a bit each of n values. */
+static inline int64_t fnn_words(int64_t n) { return (n + 63) / 64; }
 
 /* ---- data ----------------------------------------------------------------------------------------------------- */
 
 typedef enum fnn_type { FNN_UINT8, FNN_FLOAT32 } fnn_type;
 
-/* Rows as lists of their non-zero values, after rescaling, in ascending columns (CSR). */
+/* Rows as lists of their non-zero values, rescaled, in ascending columns (CSR). */
 typedef struct fnn_sparse {
-    int64_t *starts;  /* (n_rows + 1,) entries of row i: starts[i] to starts[i + 1] */
-    int32_t *columns; /* an entry each, as are values */
-    float *values;
+    const int64_t *starts;  /* (n_rows + 1,) entries of row i: starts[i] to starts[i + 1] */
+    const int32_t *columns; /* an entry each, as are values */
+    const float *values;
     int64_t most; /* entries of the fullest row */
 } fnn_sparse;
 
@@ -135,16 +137,19 @@ typedef struct fnn_sparse {
 typedef struct fnn_data {
     int64_t n_rows;
     fnn_type x_type;
-    const void *x;            /* (n_rows, n_in) */
-    const fnn_sparse *sparse; /* the same rows once more, or NULL: with it the first layer skips zeros */
+    const void *x;            /* (n_rows, n_in), or NULL where there is a list of entries */
+    const uint64_t *bits;     /* (n_rows, fnn_words(n_in)) which of x are not zero, or NULL; those beyond n_in are 0 */
+    const fnn_sparse *sparse; /* the rows as lists, or NULL */
     const int32_t *labels;    /* (n_rows,) */
     const float *targets;     /* (n_rows, n_out) */
 } fnn_data;
 
-/* The rows' entries, if at most max_density of all values are non-zero and zero stays zero when rescaled; else
- * *sparse is NULL. */
-fnn_status fnn_sparse_create(fnn_sparse **sparse, const fnn_data *data, const fnn_input *input, double max_density);
-void fnn_sparse_destroy(fnn_sparse *sparse);
+/* Whether zero stays +0 when rescaled, so that its products can be left out. */
+int fnn_zero_stays_zero(const fnn_input *input);
+/* The bits of x, found by n_threads, if at most max_density of its values are not zero and zero stays zero; else *bits
+ * is NULL. */
+fnn_status fnn_bits_create(uint64_t **bits, const fnn_data *data, const fnn_input *input, double max_density,
+                           int n_threads);
 
 /* ---- kernels and dispatch (isa/, dispatch.c) ------------------------------------------------------------------- */
 
@@ -157,6 +162,10 @@ typedef struct fnn_part {
 typedef enum fnn_function { FNN_EXP, FNN_LOG, FNN_LOG1P, FNN_FN_SIGMOID, FNN_FN_TANH, FNN_FN_RELU } fnn_function;
 
 #define FNN_LOSS_WORK(n_out) (3 * fnn_panels(n_out) * FNN_LANES * FNN_LANES)
+/* Floats that stay in the second-level cache while weights stream past them. */
+#define FNN_NEAR (128 * 1024)
+/* A product whose input is larger copies it in blocks. */
+static inline int64_t fnn_product_work(int64_t n_batch, int64_t n_k) { return n_batch * n_k > FNN_NEAR ? FNN_NEAR : 0; }
 
 /* What a gradient g does to the parameter w it belongs to:  w -= rate * g;  v = momentum * v + g, w -= rate * v;
  * v = momentum * v + g, w -= rate * (momentum * v + g);  to a place for gradients: w = g;  to a frozen one: nothing. */
@@ -168,6 +177,15 @@ typedef struct fnn_sink {
     float rate, momentum;
     float *w, *v; /* packed as the variable; v only for momentum */
 } fnn_sink;
+
+/* A batch's input for a first layer that skips zeros; written by skip_gather, columns by skip_transpose. */
+typedef struct fnn_skip {
+    fnn_type x_type;
+    void *x;           /* (n_batch, n_in): bytes as in the data, or floats rescaled and scaled by the dropout */
+    float *table;      /* (256,) what a byte stands for, rescaled and scaled by the dropout */
+    uint64_t *bits;    /* (n_batch, fnn_words(n_in)) which are neither zero nor dropped */
+    uint64_t *columns; /* (64 * fnn_words(n_in), fnn_words(n_batch)) the same bits, transposed */
+} fnn_skip;
 
 /* The entries of a batch by column, written by sparse_columns. */
 typedef struct fnn_columns {
@@ -182,6 +200,9 @@ typedef struct fnn_kernels {
     /* y = function(x) over n floats; y may be x. */
     void (*apply)(float *y, const float *x, int64_t n, fnn_function function);
 
+    /* Bits of the rows' values that are not zero; returns how many a part found. */
+    int64_t (*find_bits)(uint64_t *bits, const fnn_data *data, int64_t n_in, fnn_part part);
+
     /* x (panels) from rows of the data, rescaled; rows = NULL: first, first + 1, ...
      * keep: bits of the input dropout, or NULL. */
     void (*gather)(float *x, const fnn_data *data, const uint32_t *rows, int64_t first, const fnn_input *input,
@@ -191,23 +212,35 @@ typedef struct fnn_kernels {
     void (*dropout_keep)(uint16_t *keep, uint32_t threshold, uint64_t seed, uint32_t step, int layer, int64_t n_batch,
                          int64_t n, fnn_part part);
 
-    /* y = activation(x W + b);  out = keep ? y * scale : 0, all kept where keep is NULL; y and out may be the same. */
+    /* y = activation(x W + b);  out = keep ? y * scale : 0, all kept where keep is NULL; y and out may be the same.
+     * work: fnn_product_work(n_batch, n_in) floats of this part's own. */
     void (*dense_forward)(float *out, float *y, const float *x, const float *w, const float *b, const uint16_t *keep,
-                          float scale, fnn_activation activation, int64_t n_batch, int64_t n_in, int64_t n_out,
-                          fnn_part part);
+                          float scale, fnn_activation activation, float *work, int64_t n_batch, int64_t n_in,
+                          int64_t n_out, fnn_part part);
 
     /* wt = W transposed: the panels of a matrix (n_out, n_in). */
     void (*transpose)(float *wt, const float *w, int64_t n_in, int64_t n_out, fnn_part part);
 
     /* Gradient at the logits of the layer below, whose output this layer read:
-     * dx = (dy W^T, where kept, times scale) * activation'(x).  x: that layer's activation before dropout. */
+     * dx = (dy W^T, where kept, times scale) * activation'(x).  x: that layer's activation before dropout.
+     * work: fnn_product_work(n_batch, n_out) floats of this part's own. */
     void (*dense_backward_input)(float *dx, const float *dy, const float *wt, const float *x, const uint16_t *keep,
-                                 float scale, fnn_activation activation, int64_t n_batch, int64_t n_in, int64_t n_out,
-                                 fnn_part part);
+                                 float scale, fnn_activation activation, float *work, int64_t n_batch, int64_t n_in,
+                                 int64_t n_out, fnn_part part);
 
     /* Delivers dW = x^T dy and db = column sums of dy, samples in batch order. */
     void (*dense_backward_weight)(const fnn_sink *dw, const fnn_sink *db, const float *x, const float *dy,
                                   int64_t n_batch, int64_t n_in, int64_t n_out, fnn_part part);
+
+    /* The first layer on data with bits: the same results as gather and the dense kernels, zeros skipped. */
+    void (*skip_gather)(const fnn_skip *x, const fnn_data *data, const uint32_t *rows, int64_t first,
+                        const fnn_input *input, const uint16_t *keep, float scale, int64_t n_batch, fnn_part part);
+    void (*skip_transpose)(const fnn_skip *x, int64_t n_batch, int64_t n_in, fnn_part part);
+    void (*skip_forward)(float *out, float *y, const fnn_skip *x, const float *w, const float *b, const uint16_t *keep,
+                         float scale, fnn_activation activation, int64_t n_batch, int64_t n_in, int64_t n_out,
+                         fnn_part part);
+    void (*skip_backward_weight)(const fnn_sink *dw, const fnn_sink *db, const fnn_skip *x, const float *dy,
+                                 int64_t n_batch, int64_t n_in, int64_t n_out, fnn_part part);
 
     /* The first layer on sparse data: the same bits as gather and the dense kernels, zeros skipped.
      * cursors: n_batch of this part's own. */
@@ -265,10 +298,11 @@ const char *fnn_team_backend(void);
 typedef struct fnn_plan fnn_plan;
 
 /* Memory for batches of up to n_batch rows of one network, for training or (training = 0) for prediction, worked on by
- * up to n_threads threads.  most_entries: of a row of sparse data to train on, 0 for none.  Uses the table that is
- * chosen now.  The network must outlive the plan.  FNN_ERR_MEMORY leaves *plan NULL. */
+ * up to n_threads threads.  like: data of the kind that it will work on: of the same type, with or without bits, with
+ * lists whose fullest row has at least as many entries, or without.  Uses the table that is chosen now.  The network
+ * must outlive the plan.  FNN_ERR_MEMORY leaves *plan NULL. */
 fnn_status fnn_plan_create(fnn_plan **plan, const fnn_net *net, int64_t n_batch, int training, int n_threads,
-                           int64_t most_entries);
+                           const fnn_data *like);
 void fnn_plan_destroy(fnn_plan *plan);
 /* For tests: fills every activation, gradient and scratch byte; no result may change. */
 void fnn_plan_poison(fnn_plan *plan, int byte);
@@ -294,6 +328,15 @@ void fnn_evaluate(fnn_plan *plan, const float *params, const fnn_data *data, fnn
 void fnn_gradients(fnn_plan *plan, const float *params, const fnn_data *data, fnn_loss loss, int dropout, uint64_t seed,
                    uint32_t step, float *gradients, fnn_metrics *metrics);
 
+/* Where the time of training steps goes: places of an array of FNN_PERF(n_layers) numbers. */
+typedef enum fnn_perf_place {
+    FNN_PERF_INPUT,  /* rows of the batch, dropout masks */
+    FNN_PERF_LOSS,   /* losses, their gradient and their sum */
+    FNN_PERF_WAIT,   /* for other threads */
+    FNN_PERF_LAYERS, /* from here on three a layer: forward, gradient of its input, gradient and update of its weights */
+} fnn_perf_place;
+#define FNN_PERF(n_layers) (FNN_PERF_LAYERS + 3 * (n_layers))
+
 /* Training: what stays the same over an epoch, and how far it has come. */
 typedef struct fnn_epoch {
     const fnn_data *data;
@@ -311,6 +354,8 @@ typedef struct fnn_epoch {
     int64_t n_steps;     /* of this epoch; the last may be ragged */
     int64_t step;        /* in, out: steps of this epoch that are done */
     fnn_metrics metrics; /* in, out: sums over the batches seen, before each one's update */
+    int64_t *perf;       /* in, out: nanoseconds, summed over the threads, of the steps that were measured */
+    int64_t perf_every;  /* measures every so many steps; 0: none */
 } fnn_epoch;
 
 /* Runs steps until the epoch ends or, at a step border, budget_ns has passed.

@@ -13,21 +13,27 @@ typedef struct layer_memory {
     float *wt;      /* transposed weights; training only, not of the first layer */
 } layer_memory;
 
+/* How the first layer reads its input: all of it, or what the bits or the lists of the data name. */
+typedef enum input_way { DENSE, SKIPPING, LISTS } input_way;
+
 struct fnn_plan {
     const fnn_net *net;
     const fnn_kernels *kernels;
     int64_t n_batch;
     int training, n_threads;
-    int64_t most_entries; /* of a row of sparse data; 0: no memory for a training on such data */
+    input_way way;        /* of these, those that it needs: */
     float *x;             /* the batch's input, dense */
-    fnn_columns columns;  /* the batch's input, sparse */
-    int64_t *cursors;     /* n_batch a thread */
+    fnn_skip skip;        /* the same with bits */
+    fnn_columns columns;  /* the same as lists; training only */
+    int64_t *cursors;     /* n_batch a thread, for lists */
     uint16_t *keep_input; /* bits of the input's dropout, NULL where there is none or not training */
     float *gradients;     /* a parameter block; training only */
     fnn_sink *sinks;      /* where gradients go: 2 * n_layers a thread; training only */
     float *losses;        /* a slot a row */
     int32_t *hits;
-    float *work; /* FNN_LOSS_WORK floats a thread */
+    int64_t *perf; /* FNN_PERF places a thread; training only */
+    float *work; /* work_floats a thread */
+    int64_t work_floats;
     void *arena;
     size_t arena_bytes;
     layer_memory layers[];

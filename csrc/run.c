@@ -19,6 +19,8 @@ typedef struct batch {
     fnn_loss loss;
     int is_backward;       /* a backward pass follows */
     const fnn_sink *sinks; /* where its gradients go: W and b of each layer in turn */
+    int64_t *perf;         /* this member's, while it measures; else NULL */
+    int64_t mark;          /* when what it measures now began */
 } batch;
 
 static int64_t now_ns(void) {
@@ -27,18 +29,38 @@ static int64_t now_ns(void) {
     return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 }
 
+/* ---- time ---- */
+
+static void start_clock(batch *b, int64_t *perf) {
+    b->perf = perf;
+    if (perf != NULL) b->mark = now_ns();
+}
+
+/* What was done since the last call took the time of this place. */
+static void took(batch *b, int place) {
+    if (b->perf == NULL) return;
+    const int64_t now = now_ns();
+    b->perf[place] += now - b->mark;
+    b->mark = now;
+}
+
+enum { FORWARD, BACKWARD_INPUT, BACKWARD_WEIGHT };
+
+static int of_layer(int64_t l, int what) { return FNN_PERF_LAYERS + 3 * (int)l + what; }
+
+static void meet(batch *b, fnn_worker *me) {
+    fnn_team_barrier(me);
+    took(b, FNN_PERF_WAIT);
+}
+
+/* ---- parts of the above ---- */
+
 static float *own_work(const fnn_plan *plan, const fnn_worker *me) {
-    return plan->work + me->part.index * FNN_LOSS_WORK(plan->net->layers[plan->net->n_layers - 1].n_out);
+    return plan->work + me->part.index * plan->work_floats;
 }
 
 static int64_t *own_cursors(const fnn_plan *plan, const fnn_worker *me) {
     return plan->cursors + me->part.index * plan->n_batch;
-}
-
-/* The first layer reads sparse rows: there are some, and no dropout to draw on the input. */
-static int is_sparse(const batch *b) {
-    return b->data->sparse != NULL && (!b->is_backward || b->plan->most_entries > 0) &&
-           b->plan->net->input.dropout.threshold >= 65536;
 }
 
 static int draws(const batch *b, const fnn_dropout *dropout) { return b->dropout && dropout->threshold < 65536; }
@@ -49,7 +71,7 @@ static float scale_of(const batch *b, const fnn_dropout *dropout) {
 
 /* ---- forward ---- */
 
-static void draw_masks(const batch *b, fnn_worker *me) {
+static void draw_masks(batch *b, fnn_worker *me) {
     const fnn_plan *plan = b->plan;
     const fnn_net *net = plan->net;
     if (draws(b, &net->input.dropout))
@@ -59,64 +81,83 @@ static void draw_masks(const batch *b, fnn_worker *me) {
         if (draws(b, &net->layers[l].dropout))
             plan->kernels->dropout_keep(plan->layers[l].keep, net->layers[l].dropout.threshold, b->seed, b->step,
                                         (int)l + 1, b->n_rows, net->layers[l].n_out, me->part);
-    if (draws(b, &net->input.dropout)) fnn_team_barrier(me); /* the input reads its masks at once */
+    took(b, FNN_PERF_INPUT);
+    if (draws(b, &net->input.dropout)) meet(b, me); /* the input reads its masks at once */
 }
 
-static void transpose_weights(const batch *b, fnn_worker *me) {
+static void transpose_weights(batch *b, fnn_worker *me) {
     const fnn_net *net = b->plan->net;
-    for (int64_t l = 1; l < net->n_layers; l++)
+    for (int64_t l = 1; l < net->n_layers; l++) {
         b->plan->kernels->transpose(b->plan->layers[l].wt, b->params + net->layers[l].w, net->layers[l].n_in,
                                     net->layers[l].n_out, me->part);
+        took(b, of_layer(l, BACKWARD_INPUT));
+    }
 }
 
-static void read_input(const batch *b, fnn_worker *me) {
+static void read_input(batch *b, fnn_worker *me) {
     const fnn_plan *plan = b->plan;
     const fnn_input *input = &plan->net->input;
-    if (!is_sparse(b))
-        plan->kernels->gather(plan->x, b->data, b->rows, b->first, input,
-                              draws(b, &input->dropout) ? plan->keep_input : NULL, scale_of(b, &input->dropout),
-                              b->n_rows, me->part);
+    const uint16_t *keep = draws(b, &input->dropout) ? plan->keep_input : NULL;
+    const float scale = scale_of(b, &input->dropout);
+    if (plan->way == SKIPPING)
+        plan->kernels->skip_gather(&plan->skip, b->data, b->rows, b->first, input, keep, scale, b->n_rows, me->part);
+    else if (plan->way == DENSE)
+        plan->kernels->gather(plan->x, b->data, b->rows, b->first, input, keep, scale, b->n_rows, me->part);
     else if (b->is_backward)
         plan->kernels->sparse_columns(&plan->columns, b->data, b->rows, b->first, own_cursors(plan, me), b->n_rows,
                                       input->n_in, me->part);
+    took(b, FNN_PERF_INPUT);
 }
 
-static void forward(const batch *b, fnn_worker *me) {
+/* x: what the layer reads, unless it is the first and reads bits or lists. */
+static void forward_layer(const batch *b, int64_t l, const float *x, const fnn_worker *me) {
     const fnn_plan *plan = b->plan;
-    const fnn_net *net = plan->net;
+    const fnn_kernels *kernels = plan->kernels;
+    const fnn_layer *layer = &plan->net->layers[l];
+    const layer_memory *memory = &plan->layers[l];
+    const float *w = b->params + layer->w, *bias = b->params + layer->b;
+    const uint16_t *keep = draws(b, &layer->dropout) ? memory->keep : NULL;
+    const float scale = scale_of(b, &layer->dropout);
+    if (l > 0 || plan->way == DENSE)
+        kernels->dense_forward(memory->out, memory->y, x, w, bias, keep, scale, layer->activation, own_work(plan, me),
+                               b->n_rows, layer->n_in, layer->n_out, me->part);
+    else if (plan->way == SKIPPING)
+        kernels->skip_forward(memory->out, memory->y, &plan->skip, w, bias, keep, scale, layer->activation, b->n_rows,
+                              layer->n_in, layer->n_out, me->part);
+    else
+        kernels->sparse_forward(memory->out, memory->y, b->data, b->rows, b->first, w, bias, keep, scale,
+                                layer->activation, own_cursors(plan, me), b->n_rows, layer->n_in, layer->n_out,
+                                me->part);
+}
+
+static void forward(batch *b, fnn_worker *me) {
+    const fnn_plan *plan = b->plan;
     draw_masks(b, me);
     if (b->is_backward) transpose_weights(b, me);
     read_input(b, me);
-    fnn_team_barrier(me);
-    const float *x = plan->x;
-    for (int64_t l = 0; l < net->n_layers; l++) {
-        const fnn_layer *layer = &net->layers[l];
-        const layer_memory *memory = &plan->layers[l];
-        const float *w = b->params + layer->w, *bias = b->params + layer->b;
-        const uint16_t *keep = draws(b, &layer->dropout) ? memory->keep : NULL;
-        const float scale = scale_of(b, &layer->dropout);
-        if (l == 0 && is_sparse(b))
-            plan->kernels->sparse_forward(memory->out, memory->y, b->data, b->rows, b->first, w, bias, keep, scale,
-                                          layer->activation, own_cursors(plan, me), b->n_rows, layer->n_in,
-                                          layer->n_out, me->part);
-        else
-            plan->kernels->dense_forward(memory->out, memory->y, x, w, bias, keep, scale, layer->activation, b->n_rows,
-                                         layer->n_in, layer->n_out, me->part);
-        fnn_team_barrier(me);
-        x = memory->out;
+    meet(b, me);
+    if (b->is_backward && plan->way == SKIPPING) {
+        plan->kernels->skip_transpose(&plan->skip, b->n_rows, plan->net->input.n_in, me->part);
+        took(b, FNN_PERF_INPUT);
+    }
+    for (int64_t l = 0; l < plan->net->n_layers; l++) {
+        forward_layer(b, l, l > 0 ? plan->layers[l - 1].out : plan->x, me);
+        took(b, of_layer(l, FORWARD));
+        meet(b, me);
     }
 }
 
 /* ---- loss and backward ---- */
 
-static void loss(const batch *b, fnn_worker *me) {
+static void loss(batch *b, fnn_worker *me) {
     const fnn_plan *plan = b->plan;
     const fnn_layer *last = &plan->net->layers[plan->net->n_layers - 1];
     const layer_memory *memory = &plan->layers[plan->net->n_layers - 1];
     plan->kernels->loss(plan->losses, plan->hits, b->is_backward ? memory->dy : NULL, memory->out, b->data, b->rows,
                         b->first, b->loss, last->activation, 1.0f / (float)b->n_rows, own_work(plan, me), b->n_rows,
                         last->n_out, me->part);
-    fnn_team_barrier(me);
+    took(b, FNN_PERF_LOSS);
+    meet(b, me);
 }
 
 /* In row order and in double; each member that needs the sum takes it for itself. */
@@ -129,26 +170,39 @@ static fnn_metrics sum_slots(const batch *b) {
     return sum;
 }
 
-static void backward(const batch *b, fnn_worker *me) {
+static void backward_weight(const batch *b, int64_t l, const fnn_worker *me) {
     const fnn_plan *plan = b->plan;
-    const fnn_net *net = plan->net;
-    for (int64_t l = net->n_layers - 1; l >= 0; l--) {
-        const fnn_layer *layer = &net->layers[l];
-        const layer_memory *memory = &plan->layers[l], *below = l > 0 ? memory - 1 : NULL;
-        const fnn_sink *dw = &b->sinks[2 * l], *db = dw + 1;
-        if (l == 0 && is_sparse(b))
-            plan->kernels->sparse_backward_weight(dw, db, &plan->columns, memory->dy, b->n_rows, layer->n_in,
-                                                  layer->n_out, me->part);
-        else
-            plan->kernels->dense_backward_weight(dw, db, l > 0 ? below->out : plan->x, memory->dy, b->n_rows,
-                                                 layer->n_in, layer->n_out, me->part);
-        if (l > 0) {
-            const fnn_layer *under = layer - 1;
-            plan->kernels->dense_backward_input(
-                below->dy, memory->dy, memory->wt, below->y, draws(b, &under->dropout) ? below->keep : NULL,
-                scale_of(b, &under->dropout), under->activation, b->n_rows, layer->n_in, layer->n_out, me->part);
-        }
-        fnn_team_barrier(me);
+    const fnn_kernels *kernels = plan->kernels;
+    const fnn_layer *layer = &plan->net->layers[l];
+    const fnn_sink *dw = &b->sinks[2 * l], *db = dw + 1;
+    const float *dy = plan->layers[l].dy;
+    if (l > 0 || plan->way == DENSE)
+        kernels->dense_backward_weight(dw, db, l > 0 ? plan->layers[l - 1].out : plan->x, dy, b->n_rows, layer->n_in,
+                                       layer->n_out, me->part);
+    else if (plan->way == SKIPPING)
+        kernels->skip_backward_weight(dw, db, &plan->skip, dy, b->n_rows, layer->n_in, layer->n_out, me->part);
+    else
+        kernels->sparse_backward_weight(dw, db, &plan->columns, dy, b->n_rows, layer->n_in, layer->n_out, me->part);
+}
+
+/* The gradient at the logits of layer l - 1. */
+static void backward_input(const batch *b, int64_t l, const fnn_worker *me) {
+    const fnn_plan *plan = b->plan;
+    const fnn_layer *layer = &plan->net->layers[l], *under = layer - 1;
+    const layer_memory *memory = &plan->layers[l], *below = memory - 1;
+    plan->kernels->dense_backward_input(below->dy, memory->dy, memory->wt, below->y,
+                                        draws(b, &under->dropout) ? below->keep : NULL, scale_of(b, &under->dropout),
+                                        under->activation, own_work(plan, me), b->n_rows, layer->n_in, layer->n_out,
+                                        me->part);
+}
+
+static void backward(batch *b, fnn_worker *me) {
+    for (int64_t l = b->plan->net->n_layers - 1; l >= 0; l--) {
+        backward_weight(b, l, me);
+        took(b, of_layer(l, BACKWARD_WEIGHT));
+        if (l > 0) backward_input(b, l, me);
+        took(b, of_layer(l, BACKWARD_INPUT));
+        meet(b, me);
     }
 }
 
@@ -291,6 +345,15 @@ static void descend(const training *t, batch *b, float rate, fnn_worker *me) {
     if (epoch->unfused) update_parameters(t->plan, own_sinks(t->plan, move, epoch->trainable, me), me);
 }
 
+static int64_t *own_perf(const fnn_plan *plan, const fnn_worker *me) {
+    return plan->perf + me->part.index * FNN_PERF(plan->net->n_layers);
+}
+
+static void add_perf(const fnn_plan *plan, fnn_epoch *epoch) {
+    const int64_t places = FNN_PERF(plan->net->n_layers);
+    for (int64_t i = 0; i < plan->n_threads * places; i++) epoch->perf[i % places] += plan->perf[i];
+}
+
 static void training_body(void *job, fnn_worker *me) {
     training *t = job;
     fnn_epoch *epoch = t->epoch;
@@ -307,9 +370,11 @@ static void training_body(void *job, fnn_worker *me) {
         b.first = step * epoch->batch_size;
         b.n_rows = n_rows - b.first < epoch->batch_size ? n_rows - b.first : epoch->batch_size;
         b.step = epoch->first_step + (uint32_t)step;
+        start_clock(&b, epoch->perf_every > 0 && step % epoch->perf_every == 0 ? own_perf(t->plan, me) : NULL);
         forward(&b, me);
         loss(&b, me);
         const fnn_metrics metrics = sum_slots(&b);
+        took(&b, FNN_PERF_LOSS);
         if (metrics.loss - metrics.loss != 0.0) { /* infinite or NaN: every member sees the same and leaves */
             if (me->part.index == 0) t->status = FNN_ERR_DIVERGED;
             break;
@@ -320,7 +385,7 @@ static void training_body(void *job, fnn_worker *me) {
             epoch->step = step + 1;
             t->stop = now_ns() >= t->deadline;
         }
-        fnn_team_barrier(me);
+        meet(&b, me);
         if (t->stop) break;
     }
 }
@@ -330,6 +395,8 @@ fnn_status fnn_train(fnn_plan *plan, float *params, float *velocity, fnn_epoch *
     t.deadline = now_ns() + budget_ns;
     if (epoch->step == 0 && epoch->order != NULL)
         fnn_shuffle(epoch->order, epoch->data->n_rows, epoch->seed, FNN_STREAM_SHUFFLE, epoch->epoch);
+    memset(plan->perf, 0, (size_t)(plan->n_threads * FNN_PERF(plan->net->n_layers)) * sizeof(int64_t));
     fnn_team_run(plan->n_threads, training_body, &t);
+    if (epoch->perf_every > 0) add_perf(plan, epoch);
     return t.status;
 }

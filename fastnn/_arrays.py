@@ -47,6 +47,43 @@ def as_rows(x: Any, n_in: int, name: str = "x") -> np.ndarray:
     return _as_float32(array, name)
 
 
+def is_csr(x: Any) -> bool:
+    """Whether x is one of SciPy's sparse matrices or arrays, or looks like it: SciPy is not imported."""
+    return hasattr(x, "tocsr")
+
+
+def as_csr(
+    x: Any, n_in: int, scale: float, offset: float, name: str = "x"
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(starts int64, columns int32, values float32 rescaled) of a sparse matrix (n, n_in), columns ascending in a row."""
+    matrix = x.tocsr()
+    if len(matrix.shape) != 2 or matrix.shape[1] != n_in:
+        raise ValueError(f"{name} must have shape (n, {n_in}), got a sparse matrix of shape {matrix.shape}")
+    values = as_array(matrix.data, f"{name}.data")
+    starts, columns = (as_array(getattr(matrix, part), f"{name}.{part}") for part in ("indptr", "indices"))
+    lengths = np.diff(starts)
+    is_whole = len(starts) == matrix.shape[0] + 1 and len(values) == len(columns) == starts[-1] and starts[0] == 0
+    if not is_whole or (lengths < 0).any() or (columns < 0).any() or (columns >= n_in).any():
+        raise ValueError(f"{name} must be a valid CSR matrix, got indptr or indices that do not fit its shape and data")
+    rows = np.repeat(np.arange(len(lengths)), lengths)
+    if ((np.diff(rows) == 0) & (np.diff(columns) <= 0)).any():
+        starts, columns, values = _canonical(rows, columns, values, len(lengths))
+    with np.errstate(over="ignore"):
+        values = (values.astype(np.float64) * scale + offset).astype(np.float32)
+    return _plain(starts, np.int64), _plain(columns, np.int32), _plain(values, np.float32)
+
+
+def _canonical(
+    rows: np.ndarray, columns: np.ndarray, values: np.ndarray, n_rows: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Entries in order, those of one place added up."""
+    order = np.lexsort((columns, rows))
+    rows, columns, values = rows[order], columns[order], values[order]
+    firsts = np.flatnonzero(np.r_[True, (np.diff(rows) != 0) | (np.diff(columns) != 0)])
+    starts = np.r_[0, np.cumsum(np.bincount(rows[firsts], minlength=n_rows))]
+    return starts, columns[firsts], np.add.reduceat(values, firsts)
+
+
 def as_targets(y: Any, n_rows: int, n_out: int, loss: str, name: str = "y") -> np.ndarray:
     """What the loss compares with: int32 class indices (n,), or float32 targets (n, n_out)."""
     array = as_array(y, name)

@@ -80,18 +80,23 @@ cdef extern from "fnn.h" nogil:
         FNN_FLOAT32
 
     ctypedef struct fnn_sparse:
+        const int64_t *starts
+        const int32_t *columns
+        const float *values
         int64_t most
 
     ctypedef struct fnn_data:
         int64_t n_rows
         fnn_type x_type
         const void *x
+        const uint64_t *bits
         const fnn_sparse *sparse
         const int32_t *labels
         const float *targets
 
-    fnn_status fnn_sparse_create(fnn_sparse **sparse, const fnn_data *data, const fnn_input *input, double max_density)
-    void fnn_sparse_destroy(fnn_sparse *sparse)
+    bint fnn_zero_stays_zero(const fnn_input *input)
+    fnn_status fnn_bits_create(uint64_t **bits, const fnn_data *data, const fnn_input *input, double max_density,
+                               int n_threads)
 
     ctypedef enum fnn_function:
         FNN_EXP
@@ -125,7 +130,7 @@ cdef extern from "fnn.h" nogil:
         int64_t rows
 
     fnn_status fnn_plan_create(fnn_plan **plan, const fnn_net *net, int64_t n_batch, int training, int n_threads,
-                               int64_t most_entries)
+                               const fnn_data *like)
     void fnn_plan_destroy(fnn_plan *plan)
     void fnn_plan_poison(fnn_plan *plan, int byte)
     int fnn_threads_worth(const fnn_net *net, int64_t n_batch, int n_threads)
@@ -152,5 +157,8 @@ cdef extern from "fnn.h" nogil:
         int64_t n_steps
         int64_t step
         fnn_metrics metrics
+        int64_t *perf
+        int64_t perf_every
 
+    int64_t FNN_PERF(int64_t n_layers)
     fnn_status fnn_train(fnn_plan *plan, float *params, float *velocity, fnn_epoch *epoch, int64_t budget_ns)

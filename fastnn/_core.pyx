@@ -9,20 +9,23 @@ from _thread import allocate_lock
 
 import numpy as np
 
-from ._arrays import as_parameter, as_rows, as_targets
+from ._arrays import as_csr, as_parameter, as_rows, as_targets, is_csr
 
 cdef extern from "Python.h":
     int PyErr_CheckSignals() except -1
 
 cdef int64_t BUDGET_NS = 50_000_000
+cdef int MAX_THREADS = 256  # FNN_MAX_THREADS of csrc/fnn.h
 cdef int64_t PASS_ROWS = 256  # rows that prediction and evaluation take at a time
 
-# Skipping zeros gains where the first layer has at least so many units and at most this part of its input is not zero:
-# a product of an
-# entry costs two to three dense ones, and a batch's entries have to be listed by column.
-cdef int64_t SPARSE_UNITS = 64
-cdef double SPARSE_DENSITY = 0.3
-cdef int64_t MAX_ENTRIES = 2**31 - 1  # of a batch; also of a row, whose columns are 32-bit
+# Skipping zeros gains where at most this part of the input is not zero: a product that is found by its bit costs about
+# twice a dense one.
+cdef double SKIP_DENSITY = 0.4
+
+# Reading the clock takes some 30 ns, a dozen times a step: every step is measured where it does so much work (parameters
+# times rows), else only one in so many.
+cdef int64_t CLOCKED_WORK = 1_000_000
+cdef int64_t CLOCKED_STEPS = 16
 
 cdef dict ACTIVATIONS = {"linear": FNN_LINEAR, "sigmoid": FNN_SIGMOID, "tanh": FNN_TANH, "relu": FNN_RELU}
 cdef dict LINKS = {"identity": FNN_IDENTITY, "sigmoid": FNN_LOGISTIC, "softmax": FNN_SOFTMAX}
@@ -157,83 +160,106 @@ cdef fnn_dropout dropout_of(description):
 cdef class Data:
     """Rows and, unless the data is for prediction, targets; keeps the arrays alive that the C side points to."""
     cdef fnn_data c
-    cdef fnn_sparse *sparse
+    cdef fnn_sparse sparse
+    cdef uint64_t *bits
     cdef bint is_searched
     cdef Net net
-    cdef readonly object x, y
+    cdef readonly object x, y  # x: rows, or (starts, columns, values) of a sparse matrix
 
     def __cinit__(self, Net net not None, x, y=None, str loss=None, str x_name="x", str y_name="y"):
+        self.net = net
+        if is_csr(x):
+            self.set_lists(x, x_name)
+        else:
+            self.set_rows(as_rows(x, net.n_in, x_name))
+        if loss is not None:
+            self.set_targets(as_targets(y, self.c.n_rows, net.n_out, loss, y_name))
+
+    cdef int set_rows(self, x) except -1:
         cdef const uint8_t[:, ::1] bytes_view
         cdef const float[:, ::1] float_view
-        cdef const int32_t[::1] label_view
-        cdef const float[:, ::1] target_view
-        self.net = net
-        self.x = as_rows(x, net.n_in, x_name)
-        self.c.n_rows = self.x.shape[0]
-        if loss is not None:
-            self.y = as_targets(y, self.c.n_rows, net.n_out, loss, y_name)
+        self.x = x
+        self.c.n_rows = x.shape[0]
         if self.c.n_rows == 0:
-            return
-        if self.x.dtype == np.uint8:
-            bytes_view = self.x
+            return 0
+        if x.dtype == np.uint8:
+            bytes_view = x
             self.c.x_type = FNN_UINT8
             self.c.x = &bytes_view[0, 0]
         else:
-            float_view = self.x
+            float_view = x
             self.c.x_type = FNN_FLOAT32
             self.c.x = &float_view[0, 0]
-        if self.y is None:
-            return
-        if self.y.ndim == 1:
-            label_view = self.y
+        return 0
+
+    cdef int set_lists(self, x, str name) except -1:
+        cdef const int64_t[::1] starts
+        cdef const int32_t[::1] columns
+        cdef const float[::1] values
+        if not fnn_zero_stays_zero(&self.net.c.input):
+            raise ValueError(f"{name} must be dense for a Rescaling that does not leave zero at zero, got a sparse matrix")
+        self.x = as_csr(x, self.net.n_in, self.net.c.input.scale, self.net.c.input.offset, name)
+        starts, columns, values = self.x
+        self.c.n_rows = starts.shape[0] - 1
+        self.c.x_type = FNN_FLOAT32
+        self.sparse.starts = &starts[0]
+        self.sparse.columns = &columns[0]
+        self.sparse.values = &values[0]
+        self.sparse.most = np.diff(self.x[0]).max(initial=1)
+        self.c.sparse = &self.sparse
+        return 0
+
+    cdef int set_targets(self, y) except -1:
+        cdef const int32_t[::1] label_view
+        cdef const float[:, ::1] target_view
+        self.y = y
+        if self.c.n_rows == 0:
+            return 0
+        if y.ndim == 1:
+            label_view = y
             self.c.labels = &label_view[0]
         else:
-            target_view = self.y
+            target_view = y
             self.c.targets = &target_view[0, 0]
+        return 0
 
     def __dealloc__(self):
-        fnn_sparse_destroy(self.sparse)
+        fnn_free(self.bits)
 
     def __len__(self):
         return self.c.n_rows
 
     @property
-    def is_sparse(self):
+    def skips_zeros(self):
         """Whether find_zeros found enough of them."""
-        return self.sparse != NULL
+        return self.bits != NULL
 
-    cdef int64_t most_entries(self, int64_t n_batch):
-        """What a plan must make room for in a row; 0, the dense way, where a batch's entries outgrow 32-bit places."""
-        if self.sparse == NULL or max(self.sparse.most, 1) > MAX_ENTRIES // n_batch:
-            return 0
-        return max(self.sparse.most, 1)
+    cdef tuple kind(self):
+        """What a plan has to suit."""
+        return self.c.x_type, self.bits != NULL, self.sparse.most
 
-    def find_zeros(self):
-        """Lists the entries that are not zero, once, where the first layer gains by skipping the others."""
+    def find_zeros(self, int n_threads=1):
+        """Finds, once, where x is not zero, if the first layer gains by skipping the rest."""
         cdef fnn_status status
-        if self.is_searched or self.c.n_rows == 0 or self.net.c.layers[0].n_out < SPARSE_UNITS:
-            return
-        if self.net.c.input.n_in > MAX_ENTRIES:
+        if self.is_searched or self.c.n_rows == 0:
             return
         with nogil:
-            status = fnn_sparse_create(&self.sparse, &self.c, &self.net.c.input, SPARSE_DENSITY)
+            status = fnn_bits_create(&self.bits, &self.c, &self.net.c.input, SKIP_DENSITY, n_threads)
         check(status)
         self.is_searched = True
-        self.c.sparse = self.sparse
+        self.c.bits = self.bits
 
 
 cdef class Plan:
     """Memory for one kind of work on one network."""
     cdef fnn_plan *c
     cdef Net net
-    cdef readonly int n_threads
-    cdef readonly str isa
+    cdef readonly tuple suits  # batches of so many rows, threads, instruction set, kind of data
 
-    def __cinit__(self, Net net not None, int64_t n_batch, bint training, int n_threads, int64_t most_entries=0):
+    def __cinit__(self, Net net not None, int64_t n_batch, bint training, int n_threads, Data like not None):
         self.net = net
-        self.n_threads = n_threads
-        self.isa = fnn_isa().name.decode()
-        check(fnn_plan_create(&self.c, net.c, n_batch, training, n_threads, most_entries))
+        self.suits = n_batch, n_threads, isa(), like.kind()
+        check(fnn_plan_create(&self.c, net.c, n_batch, training, n_threads, &like.c))
 
     def __dealloc__(self):
         fnn_plan_destroy(self.c)
@@ -320,11 +346,11 @@ cdef class Net:
         """How many threads, of up to limit, batches of n_batch rows are worth."""
         return fnn_threads_worth(self.c, n_batch, limit)
 
-    cdef Plan plan_for_pass(self, int n_threads):
+    cdef Plan plan_for_pass(self, int n_threads, Data data):
         """Called with the lock held."""
         cdef Plan plan = self.pass_plan
-        if plan is None or plan.n_threads != n_threads or plan.isa != isa():
-            plan = self.pass_plan = Plan(self, PASS_ROWS, False, n_threads)
+        if plan is None or plan.suits != (PASS_ROWS, n_threads, isa(), data.kind()):
+            plan = self.pass_plan = Plan(self, PASS_ROWS, False, n_threads, data)
             plan.net = None  # else the two would keep each other alive
         return plan
 
@@ -337,7 +363,7 @@ cdef class Net:
         cdef float[:, ::1] view = out
         while row < data.c.n_rows:
             with self.lock:
-                plan = self.plan_for_pass(n_threads)
+                plan = self.plan_for_pass(n_threads, data)
                 with nogil:
                     fnn_predict(plan.c, self.params, &data.c, c_link, BUDGET_NS, &row, &view[0, 0])
             PyErr_CheckSignals()
@@ -352,7 +378,7 @@ cdef class Net:
         metrics.loss, metrics.hits, metrics.rows = 0.0, 0, 0
         while row < data.c.n_rows:
             with self.lock:
-                plan = self.plan_for_pass(n_threads)
+                plan = self.plan_for_pass(n_threads, data)
                 with nogil:
                     fnn_evaluate(plan.c, self.params, &data.c, c_loss, BUDGET_NS, &row, &metrics)
             PyErr_CheckSignals()
@@ -368,7 +394,7 @@ cdef class Net:
         cdef bint is_drawn = dropout is not None
         cdef uint64_t seed
         cdef uint32_t step
-        cdef Plan plan = Plan(self, data.c.n_rows, True, n_threads)
+        cdef Plan plan = Plan(self, data.c.n_rows, True, n_threads, data)
         cdef float *block = <float *>fnn_alloc(self.c.n_floats * sizeof(float))
         if block == NULL:
             check(FNN_ERR_MEMORY)
@@ -397,8 +423,7 @@ cdef class Training:
     cdef fnn_update update
     cdef float momentum
     cdef Plan plan
-    cdef int64_t plan_rows, plan_entries
-    cdef readonly object seed
+    cdef readonly object seed, perf
     cdef public object step, epoch
 
     def __cinit__(self, Net net not None, str loss, float momentum, bint nesterov, seed):
@@ -416,11 +441,9 @@ cdef class Training:
     def __dealloc__(self):
         fnn_free(self.velocity)
 
-    cdef int make_plan(self, int64_t n_batch, int n_threads, int64_t entries) except -1:
-        if (self.plan is None or self.plan_rows != n_batch or self.plan_entries != entries
-                or self.plan.n_threads != n_threads or self.plan.isa != isa()):
-            self.plan = Plan(self.net, n_batch, True, n_threads, entries)
-            self.plan_rows, self.plan_entries = n_batch, entries
+    cdef int make_plan(self, int64_t n_batch, int n_threads, Data data) except -1:
+        if self.plan is None or self.plan.suits != (n_batch, n_threads, isa(), data.kind()):
+            self.plan = Plan(self.net, n_batch, True, n_threads, data)
         return 0
 
     def run_epoch(self, Data data not None, int64_t batch_size, const float[::1] rates, const uint8_t[::1] trainable,
@@ -428,14 +451,15 @@ cdef class Training:
         """One step for each of rates.  Returns sum of losses, units judged right, rows; order: scratch, or None.
 
         on_progress(steps, rows, loss) is called every 50 ms or so.  unfused: store the gradients of a step before any
-        update, for tests.  Ctrl-C and divergence leave the network, step and
-        epoch as after the last good step.
+        update, for tests.  Ctrl-C and divergence leave the network, step and epoch as after the last good step.
+        self.perf: afterwards, where the epoch's seconds went, in the order of fnn_perf_place; of a team, the mean.
         """
         cdef fnn_epoch epoch
         cdef fnn_status status = FNN_OK
+        cdef int64_t[::1] perf = np.zeros(FNN_PERF(self.net.c.n_layers), np.int64)
         if rates.shape[0] == 0:
             return 0.0, 0, 0
-        self.make_plan(batch_size, n_threads, data.most_entries(batch_size))
+        self.make_plan(batch_size, n_threads, data)
         epoch.data = &data.c
         epoch.loss = self.loss
         epoch.update = self.update
@@ -451,6 +475,8 @@ cdef class Training:
         epoch.n_steps = rates.shape[0]
         epoch.step = 0
         epoch.metrics.loss, epoch.metrics.hits, epoch.metrics.rows = 0.0, 0, 0
+        epoch.perf = &perf[0]
+        epoch.perf_every = 1 if self.net.c.n_floats * batch_size > CLOCKED_WORK else CLOCKED_STEPS
         self.epoch += 1
         try:
             while epoch.step < epoch.n_steps:
@@ -464,4 +490,7 @@ cdef class Training:
                     on_progress(epoch.step, epoch.metrics.rows, epoch.metrics.loss)
         finally:
             self.step += epoch.step
+        measured = -(-epoch.n_steps // epoch.perf_every)
+        scale = 1e-9 * epoch.n_steps / (measured * min(n_threads, MAX_THREADS))
+        self.perf = [scale * nanoseconds for nanoseconds in perf]
         return epoch.metrics.loss, epoch.metrics.hits, epoch.metrics.rows

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 _FORMAT = "fastnn-network"
 _FORMAT_VERSION = 1
 _LINKS = ("softmax", "sigmoid", "identity")
+_MANY_ROWS = 64  # so many are worth a search for zeros before they are predicted
 _MAX_PARAMETERS = 2**40  # 4 TiB; keeps the C side's sizes, padded to panels, far inside 64 bits
 
 
@@ -168,7 +169,10 @@ class Network:
 
     def _predict(self, x: ArrayLike, link: str, num_threads: int | None) -> NDArray[np.float32]:
         data = _core.Data(self._net, x)
-        result: NDArray[np.float32] = self._net.predict(data, link, self._threads(len(data), num_threads))
+        threads = self._threads(len(data), num_threads)
+        if len(data) >= _MANY_ROWS:
+            data.find_zeros(threads)
+        result: NDArray[np.float32] = self._net.predict(data, link, threads)
         return result
 
     def gradients(

@@ -119,8 +119,9 @@ class Trainer:
                     on_progress = None if shown.disable else _advancer(shown, shown.n)
                     logs = self._run_epoch(data, batch_size, n_steps, order, threads, on_progress)
                     logs |= self._evaluated(validation, "val_", num_threads) if validation is not None else {}
-                    history.append(logs)
-                    self.history.append(logs)
+                    perf = self._perf()
+                    history.append(logs, perf)
+                    self.history.append(logs, perf)
                     shown.set_postfix({name: f"{logs[name]:.4f}" for name in _SHOWN if name in logs}, refresh=False)
                     for callback in callbacks:
                         callback.on_epoch_end(self, self.epoch, logs)
@@ -154,7 +155,7 @@ class Trainer:
             raise _checks.wrong_kind("validation_data", "a pair (x, y)", validation_data)
         x, y = validation_data
         data = self._data(x, y, "validation_data x", "validation_data y")
-        data.find_zeros()
+        data.find_zeros(self.network._threads(len(data), None))
         return data
 
     def _run_epoch(
@@ -169,7 +170,7 @@ class Trainer:
         rates = self.optimizer.schedule.rates(self.step, n_steps)
         trainable = np.array([v.trainable for v in self.network.variables.values()], np.uint8)
         began = time.perf_counter()
-        data.find_zeros()
+        data.find_zeros(threads)
         try:
             loss, hits, rows = self._training.run_epoch(data, batch_size, rates, trainable, order, threads, on_progress)
         except _core.Diverged:
@@ -185,6 +186,13 @@ class Trainer:
             )
         logs = self._means(loss, hits, rows)
         return logs | {"seconds": seconds, "samples_per_second": rows / seconds, "learning_rate": float(rates[-1])}
+
+    def _perf(self) -> dict[str, float]:
+        """Where the last epoch's seconds went, in the engine's order."""
+        names = ["input", "loss", "wait"]
+        for name, _ in self.network._dense:
+            names += [f"{name} forward", f"{name} backward input", f"{name} backward weights"]
+        return dict(zip(names, self._training.perf, strict=True))
 
     def _evaluated(self, data: _core.Data, prefix: str, num_threads: int | None = None) -> dict[str, float]:
         threads = self.network._threads(len(data), num_threads)

@@ -1,4 +1,5 @@
-"""The first layer that skips zeros, and updates fused with the backward pass: the bits of the plain way.
+"""The first layer that skips zeros, by bits or by the lists of a sparse matrix, and updates fused with the backward pass:
+the bits of the plain way.
 
 The plain way is the specification: dense kernels, all gradients of a step stored before any update.
 """
@@ -23,11 +24,37 @@ def sparse_rows(n: int, n_in: int, density: float, seed: int = 0) -> np.ndarray:
     return x.astype(np.uint8)
 
 
+class Csr:
+    """What fastnn looks at in one of SciPy's sparse matrices."""
+
+    format = "csr"
+
+    def __init__(self, x: np.ndarray) -> None:
+        self.shape = x.shape
+        rows, self.indices = np.nonzero(x)
+        self.data = x[rows, self.indices]
+        self.indptr = np.r_[0, np.cumsum(np.bincount(rows, minlength=len(x)))]
+
+    def tocsr(self) -> Csr:
+        return self
+
+
+WAYS = ["bits", "lists"]
+
+
+def make_data(net: fnn.Network, x: np.ndarray, y: np.ndarray, way: str) -> _core.Data:
+    data = _core.Data(net._net, Csr(x) if way == "lists" else x, y, "softmax_cross_entropy")
+    if way == "bits":
+        data.find_zeros()
+        assert data.skips_zeros
+    return data
+
+
 def trained(
     x: np.ndarray,
     layers: Sequence[Any],
     *,
-    skip: bool,
+    way: str = "dense",
     unfused: bool = False,
     batch_size: int = 24,
     momentum: float = 0.0,
@@ -38,10 +65,7 @@ def trained(
     """Bytes of every variable after two epochs, and the losses."""
     net = fnn.Network(x.shape[1], layers, seed=3)
     training = _core.Training(net._net, "softmax_cross_entropy", momentum, nesterov, 5)
-    data = _core.Data(net._net, x, np.arange(len(x)) % net.n_out, "softmax_cross_entropy")
-    if skip:
-        data.find_zeros()
-        assert data.is_sparse
+    data = make_data(net, x, np.arange(len(x)) % net.n_out, way)
     rates = np.full(-(-len(x) // batch_size), 0.1, np.float32)
     trainable = np.array([i not in frozen for i in range(len(net.variables))], np.uint8)
     order = np.empty(len(x), np.uint32)
@@ -55,25 +79,27 @@ def mlp(*extra: Any, units: int = UNITS) -> list[Any]:
 
 @pytest.mark.parametrize("n_threads", [1, 2, 3, 8])
 @pytest.mark.parametrize("unfused", [False, True])
-def test_skipping_gives_the_bits_of_the_dense_unfused_way(isa: str, unfused: bool, n_threads: int) -> None:
+def test_every_way_gives_the_bits_of_the_dense_unfused_way(isa: str, unfused: bool, n_threads: int) -> None:
     x = sparse_rows(100, 150, 0.2)
-    plain = trained(x, mlp(), skip=False, unfused=True, n_threads=1)
-    assert trained(x, mlp(), skip=True, unfused=unfused, n_threads=n_threads) == plain
-    assert trained(x, mlp(), skip=False, unfused=unfused, n_threads=n_threads) == plain
+    plain = trained(x, mlp(), unfused=True, n_threads=1)
+    for way in ("dense", *WAYS):
+        assert trained(x, mlp(), way=way, unfused=unfused, n_threads=n_threads) == plain
 
 
-@pytest.mark.parametrize("n_in", [1, 15, 16, 17, 127, 128, 129, 300])
-@pytest.mark.parametrize("units", [64, 65, 128, 150])
-def test_every_width(n_in: int, units: int) -> None:
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("n_in", [1, 15, 16, 17, 63, 64, 65, 127, 128, 129, 300])
+@pytest.mark.parametrize("units", [1, 33, 64, 65, 128, 150])
+def test_every_width(n_in: int, units: int, way: str) -> None:
     x = sparse_rows(50, n_in, 0.15, seed=n_in)
-    assert trained(x, mlp(units=units), skip=True) == trained(x, mlp(units=units), skip=False, unfused=True)
+    assert trained(x, mlp(units=units), way=way) == trained(x, mlp(units=units), unfused=True)
 
 
-@pytest.mark.parametrize("batch_size", [1, 7, 31, 32, 33, 50])
-def test_every_batch_size(batch_size: int) -> None:
-    x = sparse_rows(50, 40, 0.2)
-    plain = trained(x, mlp(), skip=False, unfused=True, batch_size=batch_size)
-    assert trained(x, mlp(), skip=True, batch_size=batch_size) == plain
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("batch_size", [1, 7, 63, 64, 65, 150])
+def test_every_batch_size(batch_size: int, way: str) -> None:
+    x = sparse_rows(150, 40, 0.2)
+    plain = trained(x, mlp(), unfused=True, batch_size=batch_size)
+    assert trained(x, mlp(), way=way, batch_size=batch_size) == plain
 
 
 @pytest.mark.parametrize(
@@ -90,39 +116,52 @@ def test_every_batch_size(batch_size: int) -> None:
 def test_every_update(settings: dict[str, Any]) -> None:
     x = sparse_rows(60, 90, 0.1)
     layers = mlp(fnn.Dropout(0.7))
-    plain = trained(x, layers, skip=False, unfused=True, **settings)
-    assert trained(x, layers, skip=True, **settings) == plain
-    assert trained(x, layers, skip=True, unfused=True, **settings) == plain
-    assert trained(x, layers, skip=False, **settings) == plain
+    plain = trained(x, layers, unfused=True, **settings)
+    assert trained(x, layers, **settings) == plain
+    for way in WAYS:
+        assert trained(x, layers, way=way, **settings) == plain
+        assert trained(x, layers, way=way, unfused=True, **settings) == plain
 
 
-def test_single_layer_and_naive_dropout() -> None:
-    x = sparse_rows(60, 90, 0.1)
-    for layers in ([fnn.Dense(64)], mlp(fnn.Dropout(0.5, naive=True)), [fnn.Dense(80, "tanh"), fnn.Dense(6, "relu")]):
-        assert trained(x, layers, skip=True) == trained(x, layers, skip=False, unfused=True)
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize(
+    "layers",
+    [
+        [fnn.Dense(64)],
+        mlp(fnn.Dropout(0.5, naive=True)),
+        [fnn.Dense(80, "tanh"), fnn.Dense(6, "relu")],
+        [fnn.Rescaling(1 / 255), fnn.Dropout(0.8), fnn.Dense(UNITS, "relu"), fnn.Dense(5)],
+        [fnn.Rescaling(0.01), fnn.Dropout(0.7, naive=True), fnn.Dense(9)],
+    ],
+    ids=["single", "naive_dropout", "activations", "input_dropout", "naive_input_dropout"],
+)
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
+def test_every_network(layers: list[Any], way: str, dtype: type) -> None:
+    x = sparse_rows(60, 90, 0.1).astype(dtype)
+    assert trained(x, layers, way=way) == trained(x, layers, unfused=True)
 
 
-def test_rows_and_columns_without_entries_and_signed_zeros() -> None:
+@pytest.mark.parametrize("way", WAYS)
+def test_rows_and_columns_without_entries_and_signed_zeros(way: str) -> None:
     x = sparse_rows(60, 90, 0.1).astype(np.float32)
     x[10:40] = 0
     x[:, 20:70] = 0
-    assert trained(x, mlp(), skip=True) == trained(x, mlp(), skip=False, unfused=True)
+    assert trained(x, mlp(), way=way) == trained(x, mlp(), unfused=True)
     x[x == 0] = -0.0
-    assert trained(x, mlp(), skip=True) == trained(np.abs(x), mlp(), skip=False, unfused=True)
+    assert trained(x, mlp(), way=way) == trained(np.abs(x), mlp(), unfused=True)
     nothing = np.zeros_like(x)
-    assert trained(nothing, mlp(), skip=True) == trained(nothing, mlp(), skip=False, unfused=True)
+    assert trained(nothing, mlp(), way=way) == trained(nothing, mlp(), unfused=True)
 
 
-def test_evaluation_skips_to_the_same_numbers(isa: str) -> None:
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("naive", [False, True])
+def test_evaluation_skips_to_the_same_numbers(isa: str, way: str, naive: bool) -> None:
     x, y = sparse_rows(300, 90, 0.1), np.arange(300) % 5
-    net = fnn.Network(90, mlp(), seed=1)
-    dense, sparse = (_core.Data(net._net, x, y, "softmax_cross_entropy") for _ in range(2))
-    sparse.find_zeros()
-    assert sparse.is_sparse
+    net = fnn.Network(90, [fnn.Dropout(0.5, naive=naive), fnn.Dense(UNITS, "relu"), fnn.Dense(5)], seed=1)
+    dense, sparse = make_data(net, x, y, "dense"), make_data(net, x, y, way)
+    expected = net._net.evaluate(dense, "softmax_cross_entropy", 1)
     for n_threads in (1, 2, 3):
-        assert net._net.evaluate(sparse, "softmax_cross_entropy", n_threads) == net._net.evaluate(
-            dense, "softmax_cross_entropy", 1
-        )
+        assert net._net.evaluate(sparse, "softmax_cross_entropy", n_threads) == expected
 
 
 @pytest.mark.parametrize(
@@ -130,7 +169,6 @@ def test_evaluation_skips_to_the_same_numbers(isa: str) -> None:
     [
         ("zero does not stay zero", [fnn.Rescaling(1 / 255, -0.5), fnn.Dense(UNITS)], 0.1),
         ("too few zeros", [fnn.Dense(UNITS)], 0.9),
-        ("too few units to gain", [fnn.Dense(10)], 0.1),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
@@ -138,20 +176,24 @@ def test_zeros_are_not_skipped(why: str, layers: list[Any], density: float) -> N
     net = fnn.Network(50, layers, seed=0)
     data = _core.Data(net._net, sparse_rows(40, 50, density))
     data.find_zeros()
-    assert not data.is_sparse, why
+    assert not data.skips_zeros, why
 
 
-def test_dropout_on_the_input_takes_the_dense_way() -> None:
-    x = sparse_rows(60, 90, 0.1)
-    layers = [fnn.Rescaling(1 / 255), fnn.Dropout(0.8), fnn.Dense(UNITS, "relu"), fnn.Dense(5)]
-    assert trained(x, layers, skip=True) == trained(x, layers, skip=False, unfused=True)
+def test_dense_data_after_a_sparse_start_is_found() -> None:
+    x = np.ones((3000, 40), np.uint8)
+    x[:1100, 1:] = 0
+    net = fnn.Network(40, [fnn.Dense(3)], seed=0)
+    data = _core.Data(net._net, x)
+    data.find_zeros(2)
+    assert not data.skips_zeros
 
 
-def test_nan_is_not_a_zero() -> None:
+@pytest.mark.parametrize("way", WAYS)
+def test_nan_is_not_a_zero(way: str) -> None:
     x = sparse_rows(40, 90, 0.1).astype(np.float32)
     x[3, 4] = np.nan
     with pytest.raises(_core.Diverged):
-        trained(x, mlp(), skip=True)
+        trained(x, mlp(), way=way)
 
 
 def test_fit_skips_zeros_and_allocates_nothing_in_a_step() -> None:
@@ -168,12 +210,71 @@ def test_fit_skips_zeros_and_allocates_nothing_in_a_step() -> None:
     assert _core.alloc_count() == before
 
 
-def test_a_plan_without_room_for_entries_takes_the_dense_way() -> None:
-    """As a training does whose batch would have more entries than 32 bits can number."""
-    x, y = sparse_rows(60, 90, 0.1), np.arange(60) % 5
-    net = fnn.Network(90, mlp(), seed=1)
-    dense, sparse = (_core.Data(net._net, x, y, "softmax_cross_entropy") for _ in range(2))
-    sparse.find_zeros()
-    found, expected = (net._net.gradients(data, "softmax_cross_entropy", 2) for data in (sparse, dense))
-    assert found[0] == expected[0]
-    assert all(np.array_equal(a, b) for a, b in zip(found[1], expected[1], strict=True))
+# ---- sparse matrices ----
+
+
+def sparse_network(*layers: Any) -> fnn.Network:
+    return fnn.Network(90, [*layers, fnn.Dense(UNITS, "relu"), fnn.Dense(5)], seed=2)
+
+
+def test_a_sparse_matrix_is_taken_wherever_rows_are() -> None:
+    x, y = sparse_rows(70, 90, 0.1).astype(np.float32), np.arange(70) % 5
+    results = []
+    for rows in (x, Csr(x)):
+        net = sparse_network(fnn.Rescaling(1 / 3))
+        trainer = fnn.Trainer(net)
+        history = trainer.fit(rows, y, epochs=2, batch_size=16, validation_data=(rows, y), progress=False)
+        results.append((history["loss"], history["val_loss"], trainer.evaluate(rows, y), net(rows).tobytes()))
+        gradients = net.gradients(rows, y)
+        results[-1] += ({name: value.tobytes() for name, value in gradients.items()},)
+    assert results[0] == results[1]
+
+
+def test_scipy_gives_the_same() -> None:
+    sparse = pytest.importorskip("scipy.sparse")
+    x = sparse_rows(50, 90, 0.1).astype(np.float64)
+    net = sparse_network()
+    expected = net(x)
+    for matrix in (sparse.csr_matrix(x), sparse.csc_array(x), sparse.coo_array(x)):
+        np.testing.assert_array_equal(net(matrix), expected)
+
+
+def test_unsorted_and_repeated_entries_are_put_in_order() -> None:
+    x = sparse_rows(30, 90, 0.2).astype(np.float32)
+    matrix = Csr(x)
+    for begin, end in zip(matrix.indptr[:-1], matrix.indptr[1:], strict=True):
+        matrix.indices[begin:end] = matrix.indices[begin:end][::-1].copy()
+        matrix.data[begin:end] = matrix.data[begin:end][::-1].copy()
+    net = sparse_network()
+    np.testing.assert_array_equal(net(matrix), net(x))
+
+    halves = Csr(x)  # every entry twice, as two halves
+    halves.indptr = 2 * halves.indptr
+    halves.indices, halves.data = np.repeat(halves.indices, 2), np.repeat(halves.data / 2, 2)
+    np.testing.assert_array_equal(net(halves), net(x))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda m: setattr(m, "shape", (30, 89)), r"x must have shape \(n, 90\), got a sparse matrix of shape \(30, 89\)"),
+        (lambda m: m.indices.__setitem__(3, 90), "x must be a valid CSR matrix"),
+        (lambda m: m.indices.__setitem__(3, -1), "x must be a valid CSR matrix"),
+        (lambda m: m.indptr.__setitem__(3, 10**6), "x must be a valid CSR matrix"),
+        (lambda m: setattr(m, "indptr", m.indptr[:-1]), "x must be a valid CSR matrix"),
+    ],
+)
+def test_a_broken_sparse_matrix_is_an_error(change: Any, message: str) -> None:
+    matrix = Csr(sparse_rows(30, 90, 0.2))
+    change(matrix)
+    with pytest.raises(ValueError, match=message):
+        sparse_network()(matrix)
+
+
+def test_a_sparse_matrix_needs_zero_to_stay_zero() -> None:
+    with pytest.raises(ValueError, match="x must be dense for a Rescaling that does not leave zero at zero"):
+        sparse_network(fnn.Rescaling(1 / 255, -0.5))(Csr(sparse_rows(30, 90, 0.2)))
+    with pytest.raises(TypeError, match=r"x\.data must hold real numbers"):
+        matrix = Csr(sparse_rows(30, 90, 0.2))
+        matrix.data = matrix.data.astype(complex)
+        sparse_network()(matrix)

@@ -2,6 +2,8 @@
 #include "../fnn.h"
 #include "../rng.h"
 
+#include <string.h>
+
 #define FNN_INLINE static inline __attribute__((always_inline))
 
 #if defined(__clang__)
@@ -28,5 +30,18 @@ FNN_INLINE int64_t row_at(const uint32_t *rows, int64_t first, int64_t i) {
 FNN_INLINE void prefetch(const void *begin, const void *end) {
     for (const char *line = begin; line < (const char *)end; line += 64) __builtin_prefetch(line);
 }
+
+/* Where a group of up to nine panels, `stride` floats apart, is at one place: three pointers and the stride reach all of
+ * them by addressing alone, where one pointer would cost an addition a panel. */
+typedef struct group {
+    const float *at[3];
+    int64_t stride;
+} group;
+
+FNN_INLINE group group_at(const float *p, int64_t stride) {
+    return (group){{p, p + 3 * stride, p + 6 * stride}, stride};
+}
+
+FNN_INLINE v16 group_load(const group *g, const int j) { return v16_load(g->at[j / 3] + j % 3 * g->stride); }
 
 #define FNN_ROWS_AHEAD 4

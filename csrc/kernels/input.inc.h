@@ -1,41 +1,84 @@
-/* input.inc.h: rows of the data set into panels, rescaled, with the input's dropout. */
+/* input.inc.h: where a data set is not zero, and its rows into panels, rescaled, with the input's dropout. */
 
-#define CHUNK (16 * FNN_LANES)
+/* ---- bits ---- */
 
-/* count values from place at on, rescaled: a plain loop of unknown length, which compilers vectorise */
-static void rescale(float *to, const fnn_data *data, int64_t at, int64_t count, double scale, double offset) {
+static void bits_of_row(uint64_t *bits, const fnn_data *data, int64_t row, int64_t n_in) {
+    const uint8_t *bytes = (const uint8_t *)data->x + row * n_in;
+    const float *floats = (const float *)data->x + row * n_in;
+    int64_t k = 0;
+    if (data->x_type == FNN_UINT8) {
+        for (; k + 64 <= n_in; k += 64) bits[k / 64] = fnn_bits_of_bytes(bytes + k);
+        for (; k < n_in; k++) bits[k / 64] |= (uint64_t)(bytes[k] != 0) << (k % 64);
+    } else {
+        for (; k + FNN_LANES <= n_in; k += FNN_LANES)
+            bits[k / 64] |= (uint64_t)fnn_bits_of_floats(floats + k) << (k % 64);
+        for (; k < n_in; k++) bits[k / 64] |= (uint64_t)(floats[k] != 0.0f) << (k % 64);
+    }
+}
+
+static int64_t find_bits(uint64_t *bits, const fnn_data *data, int64_t n_in, fnn_part part) {
+    const int64_t n_words = fnn_words(n_in);
+    int64_t begin, end, count = 0;
+    share(&begin, &end, data->n_rows, part);
+    memset(bits + begin * n_words, 0, (size_t)((end - begin) * n_words) * sizeof(uint64_t));
+    for (int64_t row = begin; row < end; row++) {
+        bits_of_row(bits + row * n_words, data, row, n_in);
+        for (int64_t word = 0; word < n_words; word++) count += __builtin_popcountll(bits[row * n_words + word]);
+    }
+    return count;
+}
+
+/* ---- panels ---- */
+
+/* Up to sixteen values of the data from place `at` on, rescaled; zero beyond count. */
+FNN_INLINE v16 rescaled(const fnn_data *data, int64_t at, int64_t count, const fnn_input *input) {
     if (data->x_type == FNN_UINT8) {
         const uint8_t *from = (const uint8_t *)data->x + at;
-        for (int64_t i = 0; i < count; i++) to[i] = (float)(from[i] * scale + offset);
+        if (count >= FNN_LANES) return v16_rescale_bytes(from, input->scale, input->offset);
     } else {
         const float *from = (const float *)data->x + at;
-        for (int64_t i = 0; i < count; i++) to[i] = (float)((double)from[i] * scale + offset);
+        if (count >= FNN_LANES) return v16_rescale(from, input->scale, input->offset);
+    }
+    float values[FNN_LANES] = {0};
+    for (int64_t i = 0; i < count; i++) {
+        const double value = data->x_type == FNN_UINT8 ? ((const uint8_t *)data->x)[at + i] : ((const float *)data->x)[at + i];
+        values[i] = (float)(value * input->scale + input->offset);
+    }
+    return v16_load(values);
+}
+
+/* A row that is a list of entries. */
+static void gather_entries(float *x, const fnn_sparse *sparse, int64_t row, int64_t n_in, const uint16_t *keep,
+                           float scale, int64_t n_batch) {
+    for (int64_t panel = 0; panel < fnn_panels(n_in); panel++)
+        v16_store(x + panel * n_batch * FNN_LANES, v16_set1(0.0f));
+    for (int64_t entry = sparse->starts[row]; entry < sparse->starts[row + 1]; entry++) {
+        const int64_t column = sparse->columns[entry], at = column / FNN_LANES * n_batch, lane = column % FNN_LANES;
+        if (keep == NULL || (keep[at] >> lane & 1)) x[at * FNN_LANES + lane] = sparse->values[entry] * scale;
     }
 }
 
 /* x: the row's place in the first panel; keep: its bits there */
 static void gather_row(float *x, const fnn_data *data, int64_t row, const fnn_input *input, const uint16_t *keep,
                        float scale, int64_t n_batch) {
-    float values[CHUNK];
-    for (int64_t first = 0; first < input->n_in; first += CHUNK) {
-        const int64_t count = least(CHUNK, input->n_in - first);
-        rescale(values, data, row * input->n_in + first, count, input->scale, input->offset);
-        for (int64_t i = count; i < fnn_panels(count) * FNN_LANES; i++) values[i] = 0.0f;
-        for (int64_t i = 0; i < count; i += FNN_LANES) {
-            const int64_t at = (first + i) / FNN_LANES * n_batch;
-            const m16 kept = m16_from_bits(keep != NULL ? keep[at] : 0xffff);
-            const v16 scaled = v16_mul(v16_load(values + i), v16_set1(scale));
-            v16_store(x + at * FNN_LANES, v16_select(kept, scaled, v16_set1(0.0f)));
-        }
+    for (int64_t k = 0; k < input->n_in; k += FNN_LANES) {
+        const int64_t at = k / FNN_LANES * n_batch;
+        const m16 kept = m16_from_bits(keep != NULL ? keep[at] : 0xffff);
+        const v16 value = v16_mul(rescaled(data, row * input->n_in + k, input->n_in - k, input), v16_set1(scale));
+        v16_store(x + at * FNN_LANES, v16_select(kept, value, v16_set1(0.0f)));
     }
 }
-
-#undef CHUNK
 
 static void gather(float *x, const fnn_data *data, const uint32_t *rows, int64_t first, const fnn_input *input,
                    const uint16_t *keep, float scale, int64_t n_batch, fnn_part part) {
     int64_t begin, end;
     share(&begin, &end, n_batch, part);
+    if (data->sparse != NULL) {
+        for (int64_t i = begin; i < end; i++)
+            gather_entries(x + i * FNN_LANES, data->sparse, row_at(rows, first, i), input->n_in,
+                           keep != NULL ? keep + i : NULL, scale, n_batch);
+        return;
+    }
     const int64_t row_bytes = input->n_in * (data->x_type == FNN_UINT8 ? 1 : (int64_t)sizeof(float));
     for (int64_t i = begin; i < end; i++) {
         if (i + FNN_ROWS_AHEAD < end) {

@@ -129,8 +129,8 @@ FNN_INLINE void sparse_weight_product(const fnn_sink *dw, const fnn_columns *col
             for (int j = 0; j < panels; j++) acc[j] = v16_fma(value, v16_load(from + j * dy_stride), acc[j]);
         }
         FNN_UNROLL
-        for (int j = 0; j < panels; j++)
-            deliver(dw, ((panel + j) * n_in + c) * FNN_LANES, v16_add(acc[j], v16_set1(0.0f)));
+        for (int j = 0; j < panels; j++) acc[j] = v16_add(acc[j], v16_set1(0.0f));
+        deliver(dw, (panel * n_in + c) * FNN_LANES, n_in * FNN_LANES, acc, panels);
     }
 }
 

@@ -8,17 +8,23 @@
 #include "dropout.inc.h"
 #include "input.inc.h"
 #include "loss.inc.h"
+#include "skip.inc.h"
 #include "sparse.inc.h"
 
 const fnn_kernels FNN_TABLE = {
     .name = FNN_TABLE_NAME,
     .apply = apply,
+    .find_bits = find_bits,
     .gather = gather,
     .dropout_keep = dropout_keep,
     .dense_forward = dense_forward,
     .transpose = transpose,
     .dense_backward_input = dense_backward_input,
     .dense_backward_weight = dense_backward_weight,
+    .skip_gather = skip_gather,
+    .skip_transpose = skip_transpose,
+    .skip_forward = skip_forward,
+    .skip_backward_weight = skip_backward_weight,
     .sparse_forward = sparse_forward,
     .sparse_columns = sparse_columns,
     .sparse_backward_weight = sparse_backward_weight,

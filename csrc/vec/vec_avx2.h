@@ -77,6 +77,41 @@ static inline __m256 fnn_split_half(__m256 a, __m256 *e) {
 /* a = m * 2^e with m in [sqrt(1/2), sqrt(2)), for normal positive a: returns m */
 static inline v16 v16_split(v16 a, v16 *e) { return (v16){fnn_split_half(a.lo, &e->lo), fnn_split_half(a.hi, &e->hi)}; }
 
+static inline uint32_t fnn_bits_of_half(const uint8_t *p) {
+    const __m256i is_zero = _mm256_cmpeq_epi8(_mm256_loadu_si256((const __m256i *)p), _mm256_setzero_si256());
+    return ~(uint32_t)_mm256_movemask_epi8(is_zero);
+}
+/* A bit for each of 64 bytes, or of sixteen floats, that is not zero */
+static inline uint64_t fnn_bits_of_bytes(const uint8_t *p) {
+    return fnn_bits_of_half(p) | (uint64_t)fnn_bits_of_half(p + 32) << 32;
+}
+static inline uint32_t fnn_bits_of_floats(const float *p) {
+    const __m256 zero = _mm256_setzero_ps();
+    const int low = _mm256_movemask_ps(_mm256_cmp_ps(_mm256_loadu_ps(p), zero, _CMP_NEQ_UQ));
+    const int high = _mm256_movemask_ps(_mm256_cmp_ps(_mm256_loadu_ps(p + 8), zero, _CMP_NEQ_UQ));
+    return (uint32_t)(low | high << 8);
+}
+
+static inline __m128 fnn_rescaled(__m256d values, double scale, double offset) {
+    return _mm256_cvtpd_ps(_mm256_add_pd(_mm256_mul_pd(values, _mm256_set1_pd(scale)), _mm256_set1_pd(offset)));
+}
+static inline __m256 fnn_rescale_half(const float *p, double scale, double offset) {
+    return _mm256_set_m128(fnn_rescaled(_mm256_cvtps_pd(_mm_loadu_ps(p + 4)), scale, offset),
+                           fnn_rescaled(_mm256_cvtps_pd(_mm_loadu_ps(p)), scale, offset));
+}
+static inline __m256 fnn_rescale_bytes_half(const uint8_t *p, double scale, double offset) {
+    const __m256i values = _mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)p));
+    return _mm256_set_m128(fnn_rescaled(_mm256_cvtepi32_pd(_mm256_extracti128_si256(values, 1)), scale, offset),
+                           fnn_rescaled(_mm256_cvtepi32_pd(_mm256_castsi256_si128(values)), scale, offset));
+}
+/* (float)((double)p[i] * scale + offset) of sixteen floats, or bytes */
+static inline v16 v16_rescale(const float *p, double scale, double offset) {
+    return (v16){fnn_rescale_half(p, scale, offset), fnn_rescale_half(p + 8, scale, offset)};
+}
+static inline v16 v16_rescale_bytes(const uint8_t *p, double scale, double offset) {
+    return (v16){fnn_rescale_bytes_half(p, scale, offset), fnn_rescale_bytes_half(p + 8, scale, offset)};
+}
+
 static inline void fnn_transpose_8x8(float *to, const float *from) {
     __m256 r[8], t[8];
     for (int i = 0; i < 8; i++) r[i] = _mm256_loadu_ps(from + 16 * i);

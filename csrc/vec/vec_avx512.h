@@ -44,6 +44,31 @@ static inline v16 v16_split(v16 a, v16 *e) {
     return _mm512_castsi512_ps(_mm512_sub_epi32(bits, _mm512_slli_epi32(exponent, 23)));
 }
 
+/* A bit for each of 64 bytes, or of sixteen floats, that is not zero */
+static inline uint64_t fnn_bits_of_bytes(const uint8_t *p) {
+    const __m512i bytes = _mm512_loadu_si512(p);
+    return _mm512_test_epi8_mask(bytes, bytes);
+}
+static inline uint32_t fnn_bits_of_floats(const float *p) {
+    return _mm512_cmp_ps_mask(_mm512_loadu_ps(p), _mm512_setzero_ps(), _CMP_NEQ_UQ);
+}
+
+static inline v16 fnn_rescaled(__m512d lo, __m512d hi, double scale, double offset) {
+    const __m512d s = _mm512_set1_pd(scale), o = _mm512_set1_pd(offset);
+    const __m256 low = _mm512_cvtpd_ps(_mm512_add_pd(_mm512_mul_pd(lo, s), o));
+    const __m256 high = _mm512_cvtpd_ps(_mm512_add_pd(_mm512_mul_pd(hi, s), o));
+    return _mm512_insertf32x8(_mm512_castps256_ps512(low), high, 1);
+}
+/* (float)((double)p[i] * scale + offset) of sixteen floats, or bytes */
+static inline v16 v16_rescale(const float *p, double scale, double offset) {
+    return fnn_rescaled(_mm512_cvtps_pd(_mm256_loadu_ps(p)), _mm512_cvtps_pd(_mm256_loadu_ps(p + 8)), scale, offset);
+}
+static inline v16 v16_rescale_bytes(const uint8_t *p, double scale, double offset) {
+    const __m512i values = _mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)p));
+    return fnn_rescaled(_mm512_cvtepi32_pd(_mm512_castsi512_si256(values)),
+                        _mm512_cvtepi32_pd(_mm512_extracti64x4_epi64(values, 1)), scale, offset);
+}
+
 /* to[j][i] = from[i][j] of a contiguous 16 x 16 block */
 static inline void v16_transpose(float *to, const float *from) {
     __m512 r[16], t[16];

@@ -80,6 +80,44 @@ static inline v16 v16_split(v16 a, v16 *e) {
                  fnn_split_quarter(a.q3, &e->q3)};
 }
 
+static inline uint64_t fnn_bits_of_quarter(const uint8_t *p) {
+    static const uint8_t weights[16] = {1, 2, 4, 8, 16, 32, 64, 128, 1, 2, 4, 8, 16, 32, 64, 128};
+    const uint8x16_t bytes = vld1q_u8(p), bits = vandq_u8(vtstq_u8(bytes, bytes), vld1q_u8(weights));
+    return (uint64_t)(vaddv_u8(vget_low_u8(bits)) | vaddv_u8(vget_high_u8(bits)) << 8);
+}
+/* A bit for each of 64 bytes, or of sixteen floats, that is not zero */
+static inline uint64_t fnn_bits_of_bytes(const uint8_t *p) {
+    return fnn_bits_of_quarter(p) | fnn_bits_of_quarter(p + 16) << 16 | fnn_bits_of_quarter(p + 32) << 32 |
+           fnn_bits_of_quarter(p + 48) << 48;
+}
+static inline uint32_t fnn_bits_of_floats(const float *p) {
+    uint32_t bits = 0;
+    for (int i = 0; i < 16; i++) bits |= (uint32_t)(p[i] != 0.0f) << i;
+    return bits;
+}
+
+static inline float32x4_t fnn_rescale_quarter(float32x4_t values, double scale, double offset) {
+    const float64x2_t s = vdupq_n_f64(scale), o = vdupq_n_f64(offset);
+    const float64x2_t low = vaddq_f64(vmulq_f64(vcvt_f64_f32(vget_low_f32(values)), s), o);
+    const float64x2_t high = vaddq_f64(vmulq_f64(vcvt_high_f64_f32(values), s), o);
+    return vcvt_high_f32_f64(vcvt_f32_f64(low), high);
+}
+static inline v16 fnn_rescaled(v16 a, double scale, double offset) {
+    return (v16){fnn_rescale_quarter(a.q0, scale, offset), fnn_rescale_quarter(a.q1, scale, offset),
+                 fnn_rescale_quarter(a.q2, scale, offset), fnn_rescale_quarter(a.q3, scale, offset)};
+}
+/* (float)((double)p[i] * scale + offset) of sixteen floats, or bytes */
+static inline v16 v16_rescale(const float *p, double scale, double offset) {
+    return fnn_rescaled(v16_load(p), scale, offset);
+}
+static inline v16 v16_rescale_bytes(const uint8_t *p, double scale, double offset) {
+    const uint8x16_t bytes = vld1q_u8(p);
+    const uint16x8_t low = vmovl_u8(vget_low_u8(bytes)), high = vmovl_high_u8(bytes);
+    const v16 values = {vcvtq_f32_u32(vmovl_u16(vget_low_u16(low))), vcvtq_f32_u32(vmovl_high_u16(low)),
+                        vcvtq_f32_u32(vmovl_u16(vget_low_u16(high))), vcvtq_f32_u32(vmovl_high_u16(high))};
+    return fnn_rescaled(values, scale, offset);
+}
+
 /* to[j][i] = from[i][j] of a contiguous 16 x 16 block */
 static inline void v16_transpose(float *to, const float *from) {
     for (int i = 0; i < 16; i += 4)

@@ -66,6 +66,26 @@ static inline v16 v16_split(v16 a, v16 *e) {
     return m;
 }
 
+/* A bit for each of 64 bytes, or of sixteen floats, that is not zero */
+static inline uint64_t fnn_bits_of_bytes(const uint8_t *p) {
+    uint64_t bits = 0;
+    for (int i = 0; i < 64; i++) bits |= (uint64_t)(p[i] != 0) << i;
+    return bits;
+}
+static inline uint32_t fnn_bits_of_floats(const float *p) {
+    uint32_t bits = 0;
+    for (int i = 0; i < 16; i++) bits |= (uint32_t)(p[i] != 0.0f) << i;
+    return bits;
+}
+
+/* (float)((double)p[i] * scale + offset) of sixteen floats, or bytes */
+static inline v16 v16_rescale(const float *p, double scale, double offset) {
+    FNN_LANEWISE(v16, (float)((double)p[i] * scale + offset));
+}
+static inline v16 v16_rescale_bytes(const uint8_t *p, double scale, double offset) {
+    FNN_LANEWISE(v16, (float)(p[i] * scale + offset));
+}
+
 /* to[j][i] = from[i][j] of a contiguous 16 x 16 block */
 static inline void v16_transpose(float *to, const float *from) {
     for (int i = 0; i < 16; i++)

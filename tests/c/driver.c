@@ -343,7 +343,8 @@ typedef struct problem {
     fnn_net *net;
     const fnn_layer *last;
     fnn_data data;
-    fnn_sparse *sparse; /* NULL where zero does not stay zero */
+    uint64_t *bits;    /* NULL where zero does not stay zero; then there are no lists either */
+    fnn_sparse lists;
     int unfused;
     float *initial;
     void *x, *y;
@@ -450,17 +451,52 @@ static void make_net(problem *p) {
     }
 }
 
+/* The rows as lists of their entries, rescaled. */
+static void make_lists(problem *p) {
+    const fnn_input *input = &p->net->input;
+    const int64_t n_rows = p->data.n_rows, n_in = input->n_in;
+    int64_t *starts = allocate(n_rows + 1, sizeof(int64_t)), n = 0;
+    int32_t *columns = allocate(n_rows * n_in, sizeof(int32_t));
+    float *values = allocate(n_rows * n_in, sizeof(float));
+    p->lists = (fnn_sparse){starts, columns, values, 1};
+    for (int64_t i = 0; i < n_rows; i++) {
+        for (int64_t k = 0; k < n_in; k++) {
+            const int64_t at = i * n_in + k;
+            const double x = p->data.x_type == FNN_UINT8 ? ((uint8_t *)p->x)[at] : ((float *)p->x)[at];
+            columns[n] = (int32_t)k;
+            values[n] = (float)(x * input->scale + input->offset);
+            n += x != 0;
+        }
+        starts[i + 1] = n;
+        if (n - starts[i] > p->lists.most) p->lists.most = n - starts[i];
+    }
+}
+
+/* The same data to be read in another way. */
+typedef enum data_way { ALL, BITS, LISTS } data_way;
+
+static fnn_data data_read(const problem *p, data_way way) {
+    fnn_data data = p->data;
+    if (way == BITS) data.bits = p->bits;
+    if (way == LISTS && p->bits != NULL) data.x = NULL, data.x_type = FNN_FLOAT32, data.sparse = &p->lists;
+    return data;
+}
+
 static void make_problem(problem *p, const config *c) {
     *p = (problem){.config = c, .data = {.n_rows = c->rows}};
     make_net(p);
     make_x(p);
     make_y(p);
-    if (fnn_sparse_create(&p->sparse, &p->data, &p->net->input, 1.0) != FNN_OK) abort();
-    CHECK(p->sparse != NULL || c->offset != 0, "%s: no list of entries", c->name);
+    if (fnn_bits_create(&p->bits, &p->data, &p->net->input, 1.0, 2) != FNN_OK) abort();
+    CHECK(p->bits != NULL || c->offset != 0, "%s: no bits", c->name);
+    make_lists(p);
 }
 
 static void destroy_problem(problem *p) {
-    fnn_sparse_destroy(p->sparse);
+    fnn_free(p->bits);
+    fnn_free((void *)p->lists.starts);
+    fnn_free((void *)p->lists.columns);
+    fnn_free((void *)p->lists.values);
     fnn_free(p->net);
     fnn_free(p->initial);
     fnn_free(p->x);
@@ -469,8 +505,7 @@ static void destroy_problem(problem *p) {
 
 static fnn_plan *make_plan(const problem *p, int64_t n_batch, int training, int threads, int poison) {
     fnn_plan *plan;
-    const int64_t most = p->data.sparse != NULL ? p->data.sparse->most + 1 : 0;
-    if (fnn_plan_create(&plan, p->net, n_batch, training, threads, most) != FNN_OK) abort();
+    if (fnn_plan_create(&plan, p->net, n_batch, training, threads, &p->data) != FNN_OK) abort();
     fnn_plan_poison(plan, poison);
     return plan;
 }
@@ -548,7 +583,8 @@ static trained train(const problem *p, int threads) {
 
 static uint64_t predict(const problem *p, const float *params, int threads, int poison) {
     const int64_t n = p->config->rows * p->last->n_out;
-    const fnn_data data = {.n_rows = p->config->rows, .x_type = p->data.x_type, .x = p->data.x};
+    fnn_data data = p->data;
+    data.labels = NULL, data.targets = NULL;
     float *out = allocate(n, sizeof(float));
     fnn_plan *plan = make_plan(p, 18, 0, threads, poison);
     for (int64_t row = 0; row < data.n_rows;) fnn_predict(plan, params, &data, p->config->link, 0, &row, out);
@@ -601,16 +637,18 @@ static void run(const problem *p, const char *isa, int threads) {
             fnn_free(dense.params);
         }
     way.unfused = 0;
-    way.data.sparse = p->sparse;
-    const trained t = train(&way, threads);
-    report("train", name, isa, threads, t.hash);
-    for (int poison = 0; poison <= 0xff; poison += 0xff) {
-        way.data.sparse = poison == 0 ? NULL : p->sparse;
-        report("predict", name, isa, threads, predict(&way, t.params, threads, poison));
-        report("evaluate", name, isa, threads, evaluate(&way, t.params, threads, poison));
-        report("gradients", name, isa, threads, gradients(&way, t.params, threads, poison));
+    for (data_way read = BITS; read <= LISTS; read++) {
+        way.data = data_read(p, read);
+        const trained t = train(&way, threads);
+        report("train", name, isa, threads, t.hash);
+        for (int poison = 0; poison <= 0xff; poison += 0xff) {
+            way.data = data_read(p, poison == 0 ? ALL : read);
+            report("predict", name, isa, threads, predict(&way, t.params, threads, poison));
+            report("evaluate", name, isa, threads, evaluate(&way, t.params, threads, poison));
+            report("gradients", name, isa, threads, gradients(&way, t.params, threads, poison));
+        }
+        fnn_free(t.params);
     }
-    fnn_free(t.params);
 }
 
 /* ---- kernels one by one ---- */

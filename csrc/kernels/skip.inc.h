@@ -1,0 +1,198 @@
+/* skip.inc.h: the first layer on data with many zeros, whose bits tell where the others are.  An accumulator takes the
+ * products that are not zero, in the same order as the dense kernels take all of them: skipped products would have added
+ * zero, so the results are equal to the bit (for finite weights).  A group of up to FNN_SPARSE_PANELS panels of outputs
+ * is held in registers for one row, or one column, at a time. */
+
+/* Words of a row that all rows pass before the next ones, so that the weights they meet (32 KB) stay near. */
+#define FNN_SKIP_WORDS (8 / FNN_SPARSE_PANELS)
+
+/* Calls body(..., panels, is_bytes) with both as constants. */
+#define FNN_SKIP_CASE(panels)                                                                                          \
+    case 2 * (panels): FNN_SKIP_BODY(panels, 0) break;                                                                 \
+    case 2 * (panels) + 1: FNN_SKIP_BODY(panels, 1) break;
+#define FNN_SKIP_SWITCH(panels, x)                                                                                     \
+    switch (2 * (panels) + ((x)->x_type == FNN_UINT8)) { FNN_EACH_SPARSE(FNN_SKIP_CASE) }
+
+/* ---- input ---- */
+
+/* Bits [64 * word, ...) of row i that its dropout keeps. */
+FNN_INLINE uint64_t kept_word(const uint16_t *keep, int64_t word, int64_t i, int64_t n_batch, int64_t n_panels) {
+    uint64_t bits = 0;
+    for (int64_t panel = 4 * word; panel < least(4 * word + 4, n_panels); panel++)
+        bits |= (uint64_t)keep[panel * n_batch + i] << (16 * (panel % 4));
+    return bits;
+}
+
+static void skip_gather(const fnn_skip *x, const fnn_data *data, const uint32_t *rows, int64_t first,
+                        const fnn_input *input, const uint16_t *keep, float scale, int64_t n_batch, fnn_part part) {
+    const int64_t n_in = input->n_in, n_words = fnn_words(n_in);
+    const int64_t row_bytes = n_in * (data->x_type == FNN_UINT8 ? 1 : (int64_t)sizeof(float));
+    const int is_plain = data->x_type == FNN_UINT8 || (input->scale == 1.0 && input->offset == 0.0 && scale == 1.0f);
+    int64_t begin, end;
+    if (data->x_type == FNN_UINT8 && part.index == 0)
+        for (int byte = 0; byte < 256; byte++) x->table[byte] = (float)(byte * input->scale + input->offset) * scale;
+    share(&begin, &end, n_batch, part);
+    for (int64_t i = begin; i < end; i++) {
+        if (i + FNN_ROWS_AHEAD < end) {
+            const int64_t ahead = row_at(rows, first, i + FNN_ROWS_AHEAD);
+            const char *x_ahead = (const char *)data->x + ahead * row_bytes;
+            prefetch(x_ahead, x_ahead + row_bytes);
+            prefetch(data->bits + ahead * n_words, data->bits + (ahead + 1) * n_words);
+        }
+        const int64_t row = row_at(rows, first, i);
+        char *to = (char *)x->x + i * row_bytes;
+        if (is_plain) {
+            memcpy(to, (const char *)data->x + row * row_bytes, (size_t)row_bytes);
+        } else {
+            for (int64_t k = 0; k < n_in; k++)
+                ((float *)to)[k] = (float)((double)((const float *)data->x)[row * n_in + k] * input->scale + input->offset) * scale;
+        }
+        for (int64_t word = 0; word < n_words; word++) {
+            const uint64_t kept = keep != NULL ? kept_word(keep, word, i, n_batch, fnn_panels(n_in)) : ~(uint64_t)0;
+            x->bits[i * n_words + word] = data->bits[row * n_words + word] & kept;
+        }
+    }
+}
+
+/* One of six rounds of a transposition of 64 x 64 bits: of rows i and i + 32, blocks of `width` bits are exchanged, and
+ * they become rows 2i and 2i + 1, so that every round pairs the same rows and is a plain loop to the compiler. */
+FNN_INLINE void transpose_round(uint64_t to[64], const uint64_t from[64], const int width, const uint64_t low) {
+    for (int i = 0; i < 32; i++) {
+        const uint64_t a = from[i], b = from[i + 32];
+        to[2 * i] = (a & low) | (b & low) << width;
+        to[2 * i + 1] = (a >> width & low) | (b & ~low);
+    }
+}
+
+/* Bit j of block[i] becomes bit i of block[j]. */
+static void transpose_bits(uint64_t block[64]) {
+    uint64_t other[64];
+    transpose_round(other, block, 32, 0x00000000ffffffffu);
+    transpose_round(block, other, 16, 0x0000ffff0000ffffu);
+    transpose_round(other, block, 8, 0x00ff00ff00ff00ffu);
+    transpose_round(block, other, 4, 0x0f0f0f0f0f0f0f0fu);
+    transpose_round(other, block, 2, 0x3333333333333333u);
+    transpose_round(block, other, 1, 0x5555555555555555u);
+}
+
+static void skip_transpose(const fnn_skip *x, int64_t n_batch, int64_t n_in, fnn_part part) {
+    const int64_t n_words = fnn_words(n_in), column_words = fnn_words(n_batch);
+    int64_t begin, end;
+    share(&begin, &end, n_words * column_words, part);
+    for (int64_t item = begin; item < end; item++) {
+        const int64_t word = item / column_words, row = item % column_words * 64;
+        uint64_t block[64];
+        for (int64_t i = 0; i < 64; i++) block[i] = row + i < n_batch ? x->bits[(row + i) * n_words + word] : 0;
+        transpose_bits(block);
+        for (int64_t i = 0; i < 64; i++) x->columns[(word * 64 + i) * column_words + row / 64] = block[i];
+    }
+}
+
+/* x comes as a copy: its fields stay in registers, whatever is stored meanwhile. */
+FNN_INLINE v16 skip_value(const fnn_skip x, int64_t at, const int is_bytes) {
+    return v16_set1(is_bytes ? x.table[((const uint8_t *)x.x)[at]] : ((const float *)x.x)[at]);
+}
+
+/* ---- forward ---- */
+
+/* acc += the part of row x W that the set bits of one word name; at: of the word's first value, w: of its weights */
+FNN_INLINE void skip_multiply(v16 *acc, const fnn_skip x, int64_t at, uint64_t word, const float *w, int64_t w_stride,
+                              const int panels, const int is_bytes) {
+    for (; word != 0; word &= word - 1) {
+        const int64_t k = __builtin_ctzll(word);
+        const v16 value = skip_value(x, at + k, is_bytes);
+        const group weights = group_at(w + k * FNN_LANES, w_stride);
+        FNN_UNROLL
+        for (int j = 0; j < panels; j++) acc[j] = v16_fma(value, group_load(&weights, j), acc[j]);
+    }
+}
+
+/* y = x W + b of rows [begin, end) and of panels from `panel` on */
+FNN_INLINE void skip_product(float *y, const fnn_skip x, const float *w, const float *b, int64_t n_batch, int64_t n_in,
+                             int64_t panel, int64_t begin, int64_t end, const int panels, const int is_bytes) {
+    const int64_t w_stride = n_in * FNN_LANES, y_stride = n_batch * FNN_LANES, n_words = fnn_words(n_in);
+    w += panel * w_stride, b += panel * FNN_LANES, y += panel * y_stride;
+    for (int64_t first = 0; first < n_words; first += FNN_SKIP_WORDS)
+        for (int64_t i = begin; i < end; i++) {
+            float *at = y + i * FNN_LANES;
+            const float *start = first == 0 ? b : at;
+            const int64_t stride = first == 0 ? FNN_LANES : y_stride;
+            v16 acc[FNN_SPARSE_PANELS];
+            FNN_UNROLL
+            for (int j = 0; j < panels; j++) acc[j] = v16_load(start + j * stride);
+            for (int64_t word = first; word < least(first + FNN_SKIP_WORDS, n_words); word++)
+                skip_multiply(acc, x, i * n_in + word * 64, x.bits[i * n_words + word], w + word * 64 * FNN_LANES,
+                              w_stride, panels, is_bytes);
+            FNN_UNROLL
+            for (int j = 0; j < panels; j++) v16_store(at + j * y_stride, v16_add(acc[j], v16_set1(0.0f)));
+        }
+}
+
+static void skip_forward(float *out, float *y, const fnn_skip *x, const float *w, const float *b, const uint16_t *keep,
+                         float scale, fnn_activation activation, int64_t n_batch, int64_t n_in, int64_t n_out,
+                         fnn_part part) {
+    const int64_t n_panels = fnn_panels(n_out);
+    int64_t begin, end;
+    share(&begin, &end, ceil_div(n_panels, FNN_SPARSE_PANELS) * n_batch, part); /* groups times rows */
+    while (begin < end) {
+        const int64_t panel = begin / n_batch * FNN_SPARSE_PANELS, row = begin % n_batch;
+        const int64_t row_end = least(n_batch, row + end - begin), panels = least(FNN_SPARSE_PANELS, n_panels - panel);
+#define FNN_SKIP_BODY(panels, is_bytes) skip_product(y, *x, w, b, n_batch, n_in, panel, row, row_end, panels, is_bytes);
+        FNN_SKIP_SWITCH(panels, x)
+#undef FNN_SKIP_BODY
+        const tile t = {panel, row, (int)panels, (int)(row_end - row)};
+        if (activation != FNN_LINEAR || out != y || scale != 1.0f)
+            forward_epilogue(out, y, keep, scale, activation, n_batch, t);
+        begin += row_end - row;
+    }
+}
+
+/* ---- backward ---- */
+
+/* Delivers the gradients of the weights of inputs [begin, end) and of panels from `panel` on. */
+FNN_INLINE void skip_weight_product(const fnn_sink *dw, const fnn_skip x, const float *dy, int64_t n_batch,
+                                    int64_t n_in, int64_t panel, int64_t begin, int64_t end, const int panels,
+                                    const int is_bytes) {
+    const int64_t dy_stride = n_batch * FNN_LANES, n_words = fnn_words(n_batch);
+    dy += panel * dy_stride;
+    for (int64_t k = begin; k < end; k++) {
+        const uint64_t *bits = x.columns + k * n_words;
+        uint64_t any = 0;
+        for (int64_t word = 0; word < n_words; word++) any |= bits[word];
+        if (any == 0 && dw->update == FNN_SGD) continue; /* w -= rate * 0 */
+        v16 acc[FNN_SPARSE_PANELS];
+        FNN_UNROLL
+        for (int j = 0; j < panels; j++) acc[j] = v16_set1(0.0f);
+        for (int64_t word = 0; word < n_words; word++)
+            for (uint64_t rest = bits[word]; rest != 0; rest &= rest - 1) {
+                const int64_t s = word * 64 + __builtin_ctzll(rest);
+                const v16 value = skip_value(x, s * n_in + k, is_bytes);
+                const group gradients = group_at(dy + s * FNN_LANES, dy_stride);
+                FNN_UNROLL
+                for (int j = 0; j < panels; j++) acc[j] = v16_fma(value, group_load(&gradients, j), acc[j]);
+            }
+        FNN_UNROLL
+        for (int j = 0; j < panels; j++) acc[j] = v16_add(acc[j], v16_set1(0.0f));
+        deliver(dw, (panel * n_in + k) * FNN_LANES, n_in * FNN_LANES, acc, panels);
+    }
+}
+
+static void skip_backward_weight(const fnn_sink *dw, const fnn_sink *db, const fnn_skip *x, const float *dy,
+                                 int64_t n_batch, int64_t n_in, int64_t n_out, fnn_part part) {
+    const int64_t n_panels = fnn_panels(n_out);
+    int64_t begin, end;
+    share(&begin, &end, ceil_div(n_panels, FNN_SPARSE_PANELS) * n_in, part); /* groups times inputs */
+    while (begin < end) {
+        const int64_t panel = begin / n_in * FNN_SPARSE_PANELS, k = begin % n_in;
+        const int64_t k_end = least(n_in, k + end - begin), panels = least(FNN_SPARSE_PANELS, n_panels - panel);
+#define FNN_SKIP_BODY(panels, is_bytes) skip_weight_product(dw, *x, dy, n_batch, n_in, panel, k, k_end, panels, is_bytes);
+        FNN_SKIP_SWITCH(panels, x)
+#undef FNN_SKIP_BODY
+        if (k == 0) backward_bias(db, dy, n_batch, panel, panel + panels);
+        begin += k_end - k;
+    }
+}
+
+#undef FNN_SKIP_WORDS
+#undef FNN_SKIP_CASE
+#undef FNN_SKIP_SWITCH
