@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import nullcontext
 from typing import Any, Literal
 
 import numpy as np
@@ -33,6 +34,13 @@ def bar(progress: Progress, **options: Any) -> Any:
     from tqdm import tqdm
 
     return tqdm(file=sys.stderr, **options)
+
+
+def say(line: str) -> None:
+    """Prints to stdout, above a bar, if there is one."""
+    tqdm = sys.modules.get("tqdm")  # no bar without it
+    with tqdm.tqdm.external_write_mode() if tqdm is not None else nullcontext():
+        print(line, flush=True)
 
 
 class _Silent:

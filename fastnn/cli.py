@@ -5,20 +5,18 @@ Results go to stdout, what went wrong to stderr, in one line. Exit status: 0 don
 """
 
 import argparse
-import json
 import math
 import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from pathlib import Path
-from statistics import fmean, stdev
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 
 from . import _checks, book, runtime
+from ._progress import say
 from ._version import __version__
 from .book import _data, _run
 from .datasets import Dataset
@@ -99,7 +97,7 @@ def _add_flags(parser: argparse.ArgumentParser, system: ModuleType) -> None:
     add("--seeds", "N", _integer(1, _MAX_SEEDS), "train N times, with seeds from --seed on, and report the mean")
     add("--threads", "N", _integer(1, runtime.MAX_THREADS), "exactly N (default: as many as pay, see fastnn info)")
     add("--device", "DEVICE", _device, "cpu or cpu:0 (default: cpu:0)", "cpu:0")
-    add("--plot", "FILE", Path, "save the curves of cost and accuracy; the name's end gives the format")
+    add("--plot", "FILE", str, "save the curves of cost and accuracy; the name's end gives the format")
     parser.add_argument("--json", action="store_true", help="print the result as one JSON object in the last line")
 
 
@@ -133,7 +131,7 @@ def _device(text: str) -> str:
 
 
 def _source(text: str) -> str:
-    if text not in ("auto", "mnist", "digits") and not Path(text).is_dir():
+    if text not in ("auto", "mnist", "digits") and not os.path.isdir(text):
         raise argparse.ArgumentTypeError(f"must be auto, mnist, digits or a directory, got {text!r}")
     return text
 
@@ -185,13 +183,15 @@ def _train(arguments: argparse.Namespace) -> None:
     results = []
     for seed in seeds:
         if len(seeds) > 1:
-            _say(f"Seed: {seed}")
-        results.append(_run.train(recipe, data, seed=seed, num_threads=arguments.threads, say=_say))
+            say(f"Seed: {seed}")
+        results.append(_run.train(recipe, data, seed=seed, num_threads=arguments.threads, say=say))
     _say_summary(results, data)
     if arguments.plot is not None:
         _plot(arguments, results, data)
     if arguments.json:
-        _say(json.dumps(_as_dict(arguments, recipe, results, data)))
+        import json
+
+        say(json.dumps(_as_dict(arguments, recipe, results, data)))
 
 
 def _loaded(arguments: argparse.Namespace) -> Dataset:
@@ -204,7 +204,7 @@ def _loaded(arguments: argparse.Namespace) -> Dataset:
             f"argument --data: must be auto, mnist, digits or a directory with MNIST's files: {error}"
         )
     if reason:
-        _say(f"MNIST cannot be had, training on {data.name} instead: {reason}")
+        say(f"MNIST cannot be had, training on {data.name} instead: {reason}")
     return data
 
 
@@ -221,8 +221,8 @@ def _chosen(arguments: argparse.Namespace, data: Dataset) -> _run.Recipe:
 
 def _say_settings(arguments: argparse.Namespace, recipe: _run.Recipe, data: Dataset) -> None:
     sizes = f"{len(data.train)} training, {len(data.validation)} validation, {len(data.test)} test examples"
-    _say(f"{arguments.system.TITLE} on {data.name}: {sizes}")
-    _say(
+    say(f"{arguments.system.TITLE} on {data.name}: {sizes}")
+    say(
         f"Recipe {arguments.recipe}: epochs {recipe.epochs}, batch size {recipe.batch_size}, "
         f"learning rate {recipe.learning_rate:g}, seed {arguments.seed}"
         + (f" to {arguments.seed + arguments.seeds - 1}" if arguments.seeds else "")
@@ -233,27 +233,25 @@ def _say_settings(arguments: argparse.Namespace, recipe: _run.Recipe, data: Data
         if getattr(recipe, name) != listed
     ]
     for difference in (*recipe.differs, *numbers):
-        _say(f"  unlike the book's listing: {difference}")
-
-
-def _say(line: str) -> None:
-    """Prints above a progress bar, if there is one."""
-    from tqdm import tqdm
-
-    with tqdm.external_write_mode():
-        print(line, flush=True)
+        say(f"  unlike the book's listing: {difference}")
 
 
 def _say_summary(results: Sequence[_run.Result], data: Dataset) -> None:
     accuracies = [result.test_accuracy for result in results]
-    mean = fmean(accuracies)
+    mean = _mean(accuracies)
     if len(results) > 1:
+        from statistics import stdev
+
         spread = f"standard deviation {stdev(accuracies):.4f}, lowest {min(accuracies):.4f}"
-        _say(f"Mean Test Accuracy: {mean:.4f} ({len(results)} seeds, {spread})")
-    _say(f"On {data.name}; of cheques with four digits {_run.misread_cheques(mean):.1%} would be misread")
-    seconds = fmean(result.seconds for result in results)
-    speed = fmean(result.samples_per_second for result in results)
-    _say(f"Training took {seconds:.2f} s, {speed:,.0f} samples/s, threads: {results[0].threads}")
+        say(f"Mean Test Accuracy: {mean:.4f} ({len(results)} seeds, {spread})")
+    say(f"On {data.name}; of cheques with four digits {_run.misread_cheques(mean):.1%} would be misread")
+    seconds = _mean([result.seconds for result in results])
+    speed = _mean([result.samples_per_second for result in results])
+    say(f"Training took {seconds:.2f} s, {speed:,.0f} samples/s, threads: {results[0].threads}")
+
+
+def _mean(values: Sequence[float]) -> float:
+    return math.fsum(values) / len(values)
 
 
 def _as_dict(
@@ -265,7 +263,7 @@ def _as_dict(
     is_list = arguments.seeds is not None
     outcome: dict[str, Any] = columns if is_list else {name: values[0] for name, values in columns.items()}
     if is_list:
-        outcome["mean"] = {name: fmean(columns[name]) for name in measured}
+        outcome["mean"] = {name: _mean(columns[name]) for name in measured}
     return {
         "system": arguments.name,
         "dataset": data.name,
@@ -292,12 +290,12 @@ def _check_plot(arguments: argparse.Namespace) -> None:
     matplotlib.use("agg")  # a window would need a screen
     from matplotlib.figure import Figure
 
-    path: Path = arguments.plot
-    if not path.parent.is_dir() or path.is_dir():
-        arguments.parser.error(f"argument --plot: must be a file in a directory that exists, got {str(path)!r}")
+    path: str = arguments.plot
+    if not os.path.isdir(os.path.dirname(os.path.abspath(path))) or os.path.isdir(path):
+        arguments.parser.error(f"argument --plot: must be a file in a directory that exists, got {path!r}")
     endings = sorted(f".{ending}" for ending in Figure().canvas.get_supported_filetypes())
-    if path.suffix.lower() not in endings:
-        arguments.parser.error(f"argument --plot: must end in {', '.join(endings)}, got {str(path)!r}")
+    if os.path.splitext(path)[1].lower() not in endings:
+        arguments.parser.error(f"argument --plot: must end in {', '.join(endings)}, got {path!r}")
 
 
 def _plot(arguments: argparse.Namespace, results: Sequence[_run.Result], data: Dataset) -> None:
@@ -313,4 +311,4 @@ def _plot(arguments: argparse.Namespace, results: Sequence[_run.Result], data: D
     figure.suptitle(title)
     figure.savefig(arguments.plot)
     pyplot.close(figure)
-    _say(f"Curves saved: {arguments.plot}")
+    say(f"Curves saved: {arguments.plot}")

@@ -9,7 +9,13 @@
 
 Wherever they come from, the SHA-256 of the uncompressed bytes is checked at every load. MNIST was published by LeCun,
 Cortes and Burges under CC BY-SA 3.0.
+
+Unpacking takes several times as long as checking, so what a ``.gz`` file holds is kept in the cache too, and taken from
+there by later loads, as long as the CRC-32 at the end of the ``.gz`` file says that it holds the same. A damaged file of
+the cache is replaced; where the cache cannot be written, every load unpacks. The logger "fastnn" tells of both (INFO).
 """
+
+from __future__ import annotations
 
 import math
 import numbers
@@ -17,24 +23,36 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from . import _checks, _core
 from ._files import write_atomically
-from ._progress import Progress, as_progress, bar
+from ._idx import as_path, gunzip, is_gzip, parse_idx, read_bytes, read_idx
+from ._progress import as_progress, bar
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from ._progress import Progress
 
 __all__ = ["Dataset", "Split", "digits", "mnist", "read_idx", "split", "synthetic_digits"]
 
-# File -> SHA-256 of its uncompressed bytes: training images, training labels, test images, test labels.
+
+class _Sums(NamedTuple):
+    """Of a file's uncompressed bytes."""
+
+    sha256: str
+    crc32: int
+
+
+# Training images, training labels, test images, test labels.
 _MNIST = {
-    "train-images-idx3-ubyte": "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
-    "train-labels-idx1-ubyte": "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
-    "t10k-images-idx3-ubyte": "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
-    "t10k-labels-idx1-ubyte": "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
+    "train-images-idx3-ubyte": _Sums("ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db", 0xE9F4D8B3),
+    "train-labels-idx1-ubyte": _Sums("65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5", 0xE0CB4AD2),
+    "t10k-images-idx3-ubyte": _Sums("0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7", 0x91373BDF),
+    "t10k-labels-idx1-ubyte": _Sums("ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2", 0x4AB9EFF9),
 }
 _MIRRORS = (
     "https://storage.googleapis.com/cvdf-datasets/mnist/",
@@ -88,12 +106,12 @@ def mnist(
     validation_size: the last of the 60,000 training images become ``validation``, the first remain ``train``.
     download: False never touches the network. progress: a bar while downloading; "auto" where stderr is a terminal.
     FileNotFoundError: not found and not downloaded; every place and its reason are listed.
-    OSError: a file that is damaged or not MNIST; the file is named. (One in the cache is downloaded afresh.)
+    OSError: a file that is damaged or not MNIST; the file is named. (One in the cache is replaced.)
     """
     validation_size = _checks.integer("validation_size", validation_size, 0)
     download = _checks.flag("download", download)
     progress = as_progress(progress)
-    found = _find_mnist(download, progress) if directory is None else _read_mnist(_path("directory", directory))
+    found = _find_mnist(download, progress) if directory is None else _read_mnist(as_path("directory", directory))
     train_x, train_y, test_x, test_y = found
     n_train = len(train_x) - validation_size
     if n_train <= 0:
@@ -112,21 +130,20 @@ def _find_mnist(download: bool, progress: Progress) -> list[NDArray[np.uint8]]:
     named = os.environ.get("FASTNN_DATA")
     if not named:
         failures.append("FASTNN_DATA is not set")
-    for place in (Path(named), Path(named, "mnist")) if named else ():
+    for place in (named, os.path.join(named, "mnist")) if named else ():
         try:
             return _read_mnist(place)
         except FileNotFoundError as error:
             failures.append(str(error))
-    cache = _cache()
     try:
-        return _read_mnist(cache)
+        return _read_mnist(_cache())
     except OSError as error:
         if not download and not isinstance(error, FileNotFoundError):
             raise
         failures.append(str(error))
     if download:
         try:
-            return [_cached_or_downloaded(cache, name, progress) for name in _MNIST]
+            return [_cached_or_downloaded(name, progress) for name in _MNIST]
         except OSError as error:
             failures.append(str(error))
     else:
@@ -138,56 +155,112 @@ def _find_mnist(download: bool, progress: Progress) -> list[NDArray[np.uint8]]:
     )
 
 
-def _cache() -> Path:
-    base = os.environ.get("XDG_CACHE_HOME", "")
-    return Path(base if os.path.isabs(base) else os.path.expanduser("~/.cache"), "fastnn", "mnist")
-
-
-def _read_mnist(directory: Path) -> list[NDArray[np.uint8]]:
-    if not directory.is_dir():
+def _read_mnist(directory: str) -> list[NDArray[np.uint8]]:
+    if not os.path.isdir(directory):
         raise FileNotFoundError(f"{directory} is not a directory")
     paths = [_plain_or_gz(directory, name) for name in _MNIST]
     lacking = [name for name, path in zip(_MNIST, paths, strict=True) if path is None]
     if lacking:
         raise FileNotFoundError(f"{directory} lacks {', '.join(lacking)} (plain or .gz)")
-    return [_verified(path, _read(path), name) for name, path in zip(_MNIST, paths, strict=True) if path is not None]
+    return [_read_file(path, name) for name, path in zip(_MNIST, paths, strict=True) if path is not None]
 
 
-def _plain_or_gz(directory: Path, name: str) -> Path | None:
-    return next((path for path in (directory / name, directory / f"{name}.gz") if path.is_file()), None)
+def _plain_or_gz(directory: str, name: str) -> str | None:
+    paths = (os.path.join(directory, name), os.path.join(directory, f"{name}.gz"))
+    return next((path for path in paths if os.path.isfile(path)), None)
 
 
-def _verified(source: object, data: bytes, name: str) -> NDArray[np.uint8]:
+def _read_file(path: str, name: str) -> NDArray[np.uint8]:
+    if path == os.path.join(_cache(), name):
+        return _read_cached(name)
+    data = read_bytes(path)
+    return _read_packed(path, data, name) if is_gzip(data) else _verified(path, data, name)
+
+
+def _read_packed(path: str, data: memoryview, name: str) -> NDArray[np.uint8]:
+    if int.from_bytes(data[-8:-4], "little") == _MNIST[name].crc32:  # as gzip files end: CRC-32, size
+        try:
+            return _read_cached(name)
+        except FileNotFoundError:
+            pass
+        except OSError as error:
+            _log("%s; it is replaced", error)
+    unpacked = gunzip(path, data)
+    array = _verified(path, unpacked, name)
+    try:
+        _keep(name, unpacked)
+    except OSError as error:
+        _log("%s is unpacked again at the next load, for it cannot be kept: %s", path, error)
+    return array
+
+
+def _verified(source: str, data: bytes | memoryview, name: str) -> NDArray[np.uint8]:
     from hashlib import sha256
 
-    array = _parse_idx(source, data)  # first, because it tells more precisely what is wrong
+    array = parse_idx(source, data)  # first, because it tells more precisely what is wrong
     digest = sha256(data).hexdigest()
-    if digest != _MNIST[name]:
-        raise OSError(f"{source} is not MNIST's {name}: SHA-256 must be {_MNIST[name]}, got {digest}")
+    if digest != _MNIST[name].sha256:
+        raise OSError(f"{source} is not MNIST's {name}: SHA-256 must be {_MNIST[name].sha256}, got {digest}")
     return array
+
+
+# ---- cache ----------------------------------------------------------------------------------------------------------
+
+
+def _cache() -> str:
+    base = os.environ.get("XDG_CACHE_HOME", "")
+    return os.path.join(base if os.path.isabs(base) else os.path.expanduser("~/.cache"), "fastnn", "mnist")
+
+
+def _read_cached(name: str) -> NDArray[np.uint8]:
+    path = os.path.join(_cache(), name)
+    return _verified(path, _mapped(path), name)
+
+
+def _mapped(path: str) -> memoryview:
+    """A file's bytes without a copy: changes to them stay in memory. Only for files that nobody changes in place, as
+    those of the cache are: they are replaced, and what has been mapped stays as it was."""
+    from mmap import ACCESS_COPY, mmap
+
+    with open(path, "rb") as file:
+        is_empty = os.fstat(file.fileno()).st_size == 0  # which mmap refuses
+        return memoryview(b"" if is_empty else mmap(file.fileno(), 0, access=ACCESS_COPY))
+
+
+def _keep(name: str, data: bytes) -> None:
+    """Into the cache, unsynced: after a crash a load finds a damaged file and replaces it."""
+    cache = _cache()
+    if not os.path.isabs(cache):
+        raise FileNotFoundError("this user has no home directory, and XDG_CACHE_HOME names no other")
+    os.makedirs(cache, exist_ok=True)
+    write_atomically(os.path.join(cache, name), data, sync=False)
+
+
+def _log(message: str, *values: object) -> None:
+    import logging
+
+    logging.getLogger("fastnn").info(message, *values)
 
 
 # ---- download -------------------------------------------------------------------------------------------------------
 
 
-def _cached_or_downloaded(cache: Path, name: str, progress: Progress) -> NDArray[np.uint8]:
-    path = cache / name
+def _cached_or_downloaded(name: str, progress: Progress) -> NDArray[np.uint8]:
     try:
-        return _verified(path, _read(path), name)
+        return _read_cached(name)
     except OSError:
         pass  # not there, or damaged: fetched afresh
     failures = []
     for mirror in _MIRRORS:
         url = f"{mirror}{name}.gz"
         try:
-            data = _gunzip(url, _fetch(url, name, progress))
+            data = gunzip(url, _fetch(url, name, progress))
             array = _verified(url, data, name)
         except OSError as error:
             reason = str(error)
             failures.append(reason if url in reason else f"{url}: {reason}")
         else:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            write_atomically(path, data)
+            _keep(name, data)
             return array
     raise OSError("\n".join(failures))
 
@@ -210,56 +283,6 @@ def _fetch(url: str, name: str, progress: Progress) -> bytes:
     if len(data) < length:
         raise OSError(f"{url} broke off after {len(data)} of {length} bytes")
     return bytes(data)
-
-
-# ---- IDX ------------------------------------------------------------------------------------------------------------
-
-
-def read_idx(path: str | os.PathLike[str]) -> NDArray[np.uint8]:
-    """The array in an IDX file of bytes, of any number of dimensions; gzip is recognised by its content.
-
-    OSError: not readable, or not a whole IDX file of unsigned bytes; the file and the fault are named.
-    """
-    path = _path("path", path)
-    return _parse_idx(path, _read(path))
-
-
-def _path(name: str, value: Any) -> Path:
-    if not isinstance(value, (str, os.PathLike)):
-        raise _checks.wrong_kind(name, "a path", value)
-    return Path(value)
-
-
-def _read(path: Path) -> bytes:
-    data = path.read_bytes()
-    return _gunzip(path, data) if data.startswith(b"\x1f\x8b") else data
-
-
-def _gunzip(source: object, data: bytes) -> bytes:
-    import gzip
-    import zlib
-
-    try:
-        return gzip.decompress(data)
-    except (OSError, EOFError, zlib.error) as error:
-        raise OSError(f"{source} is not a whole gzip file: {error}") from error
-
-
-def _parse_idx(source: object, data: bytes) -> NDArray[np.uint8]:
-    """Magic number 0, 0, type (8: unsigned byte), dimensions; each size as four bytes, high first; the values."""
-    if len(data) < 4 or data[:2] != b"\0\0" or data[3] == 0:
-        raise OSError(f"{source} is not an IDX file: it must start with bytes 0 0 8 N, got {list(data[:4])}")
-    if data[2] != 8:
-        raise OSError(f"{source} must hold unsigned bytes (IDX type 8), got IDX type {data[2]}")
-    start = 4 + 4 * data[3]
-    if len(data) < start:
-        raise OSError(f"{source} is truncated: its {data[3]} sizes end at byte {start}, the file at {len(data)}")
-    shape = [int.from_bytes(data[at : at + 4], "big") for at in range(4, start, 4)]
-    expected = start + math.prod(shape)
-    if len(data) != expected:
-        fault = "truncated" if len(data) < expected else "too long"
-        raise OSError(f"{source} is {fault}: shape {tuple(shape)} makes {expected} bytes, the file has {len(data)}")
-    return np.frombuffer(data, np.uint8, offset=start).reshape(shape).copy()  # a copy, to be writable
 
 
 # ---- digits that the library draws ----------------------------------------------------------------------------------

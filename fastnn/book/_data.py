@@ -1,7 +1,6 @@
 """The images that the book's systems learn from: MNIST, or drawn digits where it cannot be had."""
 
 import time
-from queue import Empty, SimpleQueue
 
 from fastnn import datasets
 from fastnn.datasets import Dataset
@@ -48,6 +47,7 @@ def _one_line(error: OSError) -> str:
 def _mirror_answers(seconds: float) -> bool:
     """Whether any mirror says anything in time. Threads, because looking up a name has no time-out of its own, and a
     host that swallows packets is tried address after address."""
+    from queue import Empty, SimpleQueue
     from threading import Thread
 
     answers: SimpleQueue[bool] = SimpleQueue()
