@@ -21,7 +21,7 @@ def read_idx(path: str | os.PathLike[str]) -> NDArray[np.uint8]:
     """
     path = as_path("path", path)
     data = read_bytes(path)
-    return parse_idx(path, gunzip(path, data) if is_gzip(data) else data)
+    return parse_idx(path, data if gzip_crc32(path) is None else gunzip(path, data))
 
 
 def as_path(name: str, value: Any) -> str:
@@ -35,8 +35,13 @@ def read_bytes(path: str) -> memoryview:
     return np.fromfile(path, np.uint8).data
 
 
-def is_gzip(data: memoryview) -> bool:
-    return bytes(data[:2]) == b"\x1f\x8b"
+def gzip_crc32(path: str) -> int | None:
+    """What a gzip file says at its end of what was packed last, as a rule all of it; None for any other file."""
+    with open(path, "rb") as file:
+        if file.read(2) != b"\x1f\x8b":
+            return None
+        file.seek(max(0, file.seek(0, os.SEEK_END) - 8))
+        return int.from_bytes(file.read(4), "little")
 
 
 def gunzip(source: str, data: bytes | memoryview) -> bytes:

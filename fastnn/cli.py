@@ -5,6 +5,8 @@ Results go to stdout, what went wrong to stderr, in one line. Exit status: 0 don
 """
 
 import argparse
+import atexit
+import gc
 import math
 import os
 import sys
@@ -31,6 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     SystemExit: after --help and --version with 0, after a wrong argument with 2.
     """
+    atexit.register(gc.freeze)  # else the interpreter looks through all objects for cycles before it ends: 10 ms
     try:
         arguments = _parser().parse_args(argv)
         arguments.run(arguments)

@@ -11,7 +11,7 @@ Wherever they come from, the SHA-256 of the uncompressed bytes is checked at eve
 Cortes and Burges under CC BY-SA 3.0.
 
 Unpacking takes several times as long as checking, so what a ``.gz`` file holds is kept in the cache too, and taken from
-there by later loads, as long as the CRC-32 at the end of the ``.gz`` file says that it holds the same. A damaged file of
+there by later loads as long as the CRC-32 at the end of the ``.gz`` file says that it holds the same. A damaged file of
 the cache is replaced; where the cache cannot be written, every load unpacks. The logger "fastnn" tells of both (INFO).
 """
 
@@ -29,7 +29,7 @@ import numpy as np
 
 from . import _checks, _core
 from ._files import write_atomically
-from ._idx import as_path, gunzip, is_gzip, parse_idx, read_bytes, read_idx
+from ._idx import as_path, gunzip, gzip_crc32, parse_idx, read_bytes, read_idx
 from ._progress import as_progress, bar
 
 if TYPE_CHECKING:
@@ -173,19 +173,17 @@ def _plain_or_gz(directory: str, name: str) -> str | None:
 def _read_file(path: str, name: str) -> NDArray[np.uint8]:
     if path == os.path.join(_cache(), name):
         return _read_cached(name)
-    data = read_bytes(path)
-    return _read_packed(path, data, name) if is_gzip(data) else _verified(path, data, name)
-
-
-def _read_packed(path: str, data: memoryview, name: str) -> NDArray[np.uint8]:
-    if int.from_bytes(data[-8:-4], "little") == _MNIST[name].crc32:  # as gzip files end: CRC-32, size
+    crc32 = gzip_crc32(path)
+    if crc32 is None:
+        return _verified(path, read_bytes(path), name)
+    if crc32 == _MNIST[name].crc32:
         try:
             return _read_cached(name)
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             pass
         except OSError as error:
             _log("%s; it is replaced", error)
-    unpacked = gunzip(path, data)
+    unpacked = gunzip(path, read_bytes(path))
     array = _verified(path, unpacked, name)
     try:
         _keep(name, unpacked)

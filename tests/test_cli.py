@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 import fastnn as fnn
-from fastnn import book, cli, datasets, runtime
+from fastnn import _progress, book, cli, datasets, runtime
 from fastnn.book import _data, _run, logistic, mlp
 
 ROOT = Path(__file__).parents[1]
@@ -266,6 +266,24 @@ def test_on_digits_as_a_process(tmp_path, name):
     result = json.loads(out.splitlines()[-1])
     assert result["dataset"] == "synthetic digits"
     assert result["test_accuracy"] > {"logistic": 0.7, "mlp": 0.95}[name]
+
+
+def test_lines_are_printed_above_a_bar(capsys):
+    with _progress.bar(True, total=2) as shown:
+        shown.update(1)
+        capsys.readouterr()
+        _progress.say("a line")
+        out, err = capsys.readouterr()
+    assert out == "a line\n"
+    assert err.startswith("\r   ")  # cleared, then drawn again
+    assert "1/2" in err
+
+
+def test_lines_need_no_tqdm(capsys, monkeypatch):
+    monkeypatch.delitem(sys.modules, "tqdm", raising=False)
+    _progress.say("a line")
+    assert capsys.readouterr() == ("a line\n", "")
+    assert "tqdm" not in sys.modules
 
 
 # ---- --plot ----

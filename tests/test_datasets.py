@@ -2,10 +2,12 @@
 
 import gzip
 import hashlib
+import logging
 import os
 import subprocess
 import sys
 import threading
+import zlib
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -36,7 +38,8 @@ FIRST = next(iter(FILES))
 @pytest.fixture(autouse=True)
 def small_mnist(monkeypatch, tmp_path):
     """A tiny stand-in for MNIST, an empty cache, nothing named, no mirror: no test can reach the network."""
-    monkeypatch.setattr(datasets, "_MNIST", {name: hashlib.sha256(data).hexdigest() for name, data in FILES.items()})
+    sums = {name: datasets._Sums(hashlib.sha256(data).hexdigest(), zlib.crc32(data)) for name, data in FILES.items()}
+    monkeypatch.setattr(datasets, "_MNIST", sums)
     monkeypatch.setattr(datasets, "_MIRRORS", ())
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache-home"))
     monkeypatch.setenv("no_proxy", "127.0.0.1")
@@ -170,7 +173,6 @@ def test_mnist_from_fastnn_data(tmp_path, monkeypatch, below):
     fill(tmp_path / "named" / below, packed=True)
     monkeypatch.setenv("FASTNN_DATA", str(tmp_path / "named"))
     assert_is_small_mnist(datasets.mnist(validation_size=5))
-    assert not (tmp_path / "cache-home").exists()
 
 
 def test_fastnn_data_goes_before_the_cache(tmp_path, monkeypatch, cache):
@@ -248,6 +250,147 @@ def test_not_found_lists_every_place_and_what_to_do(tmp_path, monkeypatch, cache
 def test_mnist_refuses_wrong_arguments(tmp_path, arguments, error, message):
     with pytest.raises(error, match=message):
         datasets.mnist(**{"directory": fill(tmp_path)} | arguments)
+
+
+# ---- unpacked files in the cache ----
+
+
+@pytest.fixture
+def named(tmp_path, monkeypatch) -> Path:
+    """FASTNN_DATA, with the packed files."""
+    monkeypatch.setenv("FASTNN_DATA", str(tmp_path / "named"))
+    return fill(tmp_path / "named", packed=True)
+
+
+@pytest.fixture
+def notes(caplog) -> pytest.LogCaptureFixture:
+    caplog.set_level(logging.DEBUG, "fastnn")
+    return caplog
+
+
+def forbidden(*_: object) -> None:
+    raise AssertionError("must not be called")
+
+
+def assert_cache_is_whole(cache: Path) -> None:
+    assert {path.name: path.read_bytes() for path in cache.iterdir()} == FILES
+
+
+@pytest.mark.parametrize("is_given", [False, True])
+def test_packed_files_are_unpacked_once(monkeypatch, cache, named, notes, is_given):
+    before = {path: path.read_bytes() for path in named.iterdir()}
+    directory = named if is_given else None
+    assert_is_small_mnist(datasets.mnist(directory, validation_size=5))
+    assert_cache_is_whole(cache)
+    monkeypatch.setattr(datasets, "gunzip", forbidden)
+    monkeypatch.setattr(datasets, "write_atomically", forbidden)
+    assert_is_small_mnist(datasets.mnist(directory, validation_size=5))
+    assert {path: path.read_bytes() for path in named.iterdir()} == before
+    assert notes.messages == []
+
+
+def test_plain_files_are_not_kept(tmp_path, cache):
+    assert_is_small_mnist(datasets.mnist(fill(tmp_path / "here"), validation_size=5))
+    assert not cache.exists()
+
+
+@pytest.mark.usefixtures("notes")
+def test_the_cache_does_not_hide_other_files_of_these_names(cache, named):
+    """There are other data sets in MNIST's format."""
+    fill(cache)
+    (named / f"{FIRST}.gz").write_bytes(gzip.compress(idx(255 - ARRAYS[FIRST])))
+    with pytest.raises(OSError, match=f"named.{FIRST}.gz is not MNIST's {FIRST}: SHA-256 must be"):
+        datasets.mnist()
+    (named / f"{FIRST}.gz").write_bytes(b"\x1f\x8b")
+    with pytest.raises(OSError, match=f"named.{FIRST}.gz is not a whole gzip file"):
+        datasets.mnist()
+    assert_cache_is_whole(cache)
+
+
+DAMAGE = {
+    "empty": (b"", "is not an IDX file"),
+    "truncated": (FILES[FIRST][:-1], "is truncated"),
+    "flipped": (FILES[FIRST][:-1] + bytes([FILES[FIRST][-1] ^ 1]), "SHA-256 must be"),
+}
+
+
+@pytest.mark.parametrize("kind", DAMAGE)
+def test_a_damaged_file_in_the_cache_is_replaced(cache, named, notes, kind):
+    fill(cache)
+    data, fault = DAMAGE[kind]
+    (cache / FIRST).write_bytes(data)
+    assert_is_small_mnist(datasets.mnist(validation_size=5))
+    assert_cache_is_whole(cache)
+    (record,) = notes.records
+    assert record.levelno == logging.INFO
+    assert record.message.startswith(f"{cache / FIRST} {fault}" if kind != "flipped" else str(cache / FIRST))
+    assert fault in record.message
+    assert record.message.endswith("; it is replaced")
+
+
+@pytest.mark.parametrize("obstacle", ["a file", "a full disk", "no home"])
+def test_a_cache_that_cannot_be_written_is_no_error(tmp_path, monkeypatch, named, notes, obstacle):
+    if obstacle == "a file":
+        (tmp_path / "cache-home").write_text("where the directory should be")
+    elif obstacle == "a full disk":
+        monkeypatch.setattr(os, "replace", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+    else:
+        monkeypatch.delenv("XDG_CACHE_HOME")
+        monkeypatch.setattr(os.path, "expanduser", lambda path: path)  # as where the user has no home
+        monkeypatch.chdir(tmp_path)
+    before = sorted(os.walk(tmp_path / "named"))
+    for _ in range(2):
+        assert_is_small_mnist(datasets.mnist(validation_size=5))
+    reason = {"a file": "cache-home", "a full disk": "No space left", "no home": "no home directory"}[obstacle]
+    assert len(notes.records) == 2 * len(FILES)
+    for record in notes.records:
+        assert record.levelno == logging.INFO
+        assert record.message.startswith(str(named))
+        assert reason in record.message
+    assert sorted(os.walk(tmp_path / "named")) == before
+    assert not any(tmp_path.glob("~*"))
+    assert [path for path in tmp_path.rglob("*ubyte*") if path.parent != named] == []
+
+
+def test_what_is_written_to_a_loaded_array_stays_in_memory(cache):
+    fill(cache)
+    found = datasets.mnist(download=False, validation_size=5)
+    found.train.x[:] = 7
+    found.test.y[:] = 7
+    assert (found.train.x == 7).all()
+    assert_cache_is_whole(cache)
+    assert_is_small_mnist(datasets.mnist(download=False, validation_size=5))
+
+
+def test_a_loaded_array_outlives_its_file(cache):
+    fill(cache)
+    found = datasets.mnist(download=False, validation_size=5)
+    for name in FILES:
+        (cache / f"{name}.new").write_bytes(b"other")
+        os.replace(cache / f"{name}.new", cache / name)
+    assert_is_small_mnist(found)
+
+
+def test_many_may_fill_the_cache_at_once(cache, named):
+    together, faults = threading.Barrier(8), []
+
+    def load() -> None:
+        together.wait()
+        try:
+            for _ in range(5):
+                assert_is_small_mnist(datasets.mnist(validation_size=5))
+                (cache / FIRST).unlink(missing_ok=True)
+        except BaseException as error:
+            faults.append(error)
+
+    threads = [threading.Thread(target=load) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert faults == []
+    assert_is_small_mnist(datasets.mnist(validation_size=5))
+    assert_cache_is_whole(cache)
 
 
 # ---- download ----
@@ -391,7 +534,7 @@ def test_a_cache_that_cannot_be_written_is_named(monkeypatch, tmp_path, server):
         datasets.mnist()
 
 
-@pytest.mark.parametrize("step", ["fsync", "replace"])
+@pytest.mark.parametrize("step", ["chmod", "replace"])
 def test_an_interrupted_write_leaves_the_cache_as_it_was(monkeypatch, cache, server, step):
     def interrupt(*_: object) -> None:
         assert not (cache / FIRST).exists()
@@ -423,7 +566,7 @@ def test_progress_auto_shows_a_bar_in_a_terminal(monkeypatch, capsys, server):
 
 
 def test_import_loads_nothing_for_downloads():
-    code = "import sys, fastnn.datasets; print({'tqdm', 'urllib.request', 'http.client'} & set(sys.modules))"
+    code = "import sys, fastnn.datasets; print({'tqdm', 'urllib.request', 'http.client', 'gzip'} & set(sys.modules))"
     command = [sys.executable, "-P", "-c", code]  # not the source folder's fastnn
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert done.stdout == "set()\n"

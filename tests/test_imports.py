@@ -12,13 +12,24 @@ import pytest
 
 import fastnn
 
-HEAVY = {"tqdm", "urllib", "importlib.metadata", "scipy", "safetensors", "matplotlib", "gzip", "tempfile", "secrets"}
+HEAVY = {
+    "tqdm", "urllib", "importlib.metadata", "scipy", "safetensors", "matplotlib", "gzip", "tempfile", "secrets", "json",
+    "logging", "pathlib", "queue", "statistics", "threading", "numpy.typing",
+}  # fmt: skip
 
 USE = """
 import numpy as np, fastnn as fnn
 trainer = fnn.Trainer(fnn.Network(4, [fnn.Dense(3)]))
 trainer.fit(np.ones((8, 4)), np.zeros(8, int), validation_data=(np.ones((8, 4)), np.zeros(8, int)))
 trainer.network.predict(np.ones((2, 4)))
+"""
+
+
+COMMAND = """
+from functools import partial
+from fastnn import cli, datasets
+datasets.digits = partial(datasets.digits, n_train=200, n_validation=10, n_test=10)
+assert cli.main(["book", "mlp", "--data", "digits", "--epochs", "1"]) == 0
 """
 
 
@@ -59,6 +70,12 @@ def test_importing_loads_little(tmp_path: Path, numpy_alone: set[str]) -> None:
 def test_training_loads_little_more(tmp_path: Path, numpy_alone: set[str]) -> None:
     """A fit without a progress bar."""
     assert not HEAVY & packages(modules_after(USE, tmp_path) - numpy_alone)
+
+
+def test_the_command_loads_little_more(tmp_path: Path, numpy_alone: set[str]) -> None:
+    added = modules_after(COMMAND, tmp_path) - numpy_alone
+    assert "argparse" in added
+    assert not HEAVY & packages(added)
 
 
 def test_public_names() -> None:

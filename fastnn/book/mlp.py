@@ -57,7 +57,7 @@ RECIPES = {
     "listing": Recipe(listing, epochs=300, batch_size=100, learning_rate=0.01, drop_last=True),
     "fast": Recipe(
         fast,
-        epochs=10,
+        epochs=8,
         batch_size=100,
         learning_rate=0.5,
         differs=(
