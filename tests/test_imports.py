@@ -20,8 +20,9 @@ HEAVY = {
 USE = """
 import numpy as np, fastnn as fnn
 trainer = fnn.Trainer(fnn.Network(4, [fnn.Dense(3)]))
-trainer.fit(np.ones((8, 4)), np.zeros(8, int), validation_data=(np.ones((8, 4)), np.zeros(8, int)))
-trainer.network.predict(np.ones((2, 4)))
+x, y = np.ones((8, 4), np.float32), np.zeros(8, int)
+trainer.fit(x, y, validation_data=(x, y))
+trainer.network.predict(x)
 """
 
 
