@@ -45,6 +45,44 @@ static inline simde__m512i fnn_srai_epi32(simde__m512i a, int count) {
 #define _mm512_srai_epi32 fnn_srai_epi32
 #endif
 
+#ifndef _mm512_cvtpd_ps
+static inline simde__m256 fnn_cvtpd_ps(simde__m512d a) {
+    const simde__m512d_private in = simde__m512d_to_private(a);
+    return _mm256_set_m128(_mm256_cvtpd_ps(in.m256d[1]), _mm256_cvtpd_ps(in.m256d[0]));
+}
+#define _mm512_cvtpd_ps fnn_cvtpd_ps
+#endif
+
+#ifndef _mm512_cvtps_pd
+static inline simde__m512d fnn_cvtps_pd(simde__m256 a) {
+    simde__m512d_private out;
+    out.m256d[0] = _mm256_cvtps_pd(_mm256_castps256_ps128(a));
+    out.m256d[1] = _mm256_cvtps_pd(_mm256_extractf128_ps(a, 1));
+    return simde__m512d_from_private(out);
+}
+#define _mm512_cvtps_pd fnn_cvtps_pd
+#endif
+
+#ifndef _mm512_cvtepi32_pd
+static inline simde__m512d fnn_cvtepi32_pd(simde__m256i a) {
+    simde__m512d_private out;
+    out.m256d[0] = _mm256_cvtepi32_pd(_mm256_castsi256_si128(a));
+    out.m256d[1] = _mm256_cvtepi32_pd(_mm256_extracti128_si256(a, 1));
+    return simde__m512d_from_private(out);
+}
+#define _mm512_cvtepi32_pd fnn_cvtepi32_pd
+#endif
+
+#ifndef _mm512_cvtepu8_epi32
+static inline simde__m512i fnn_cvtepu8_epi32(__m128i a) {
+    simde__m512i_private out;
+    out.m256i[0] = _mm256_cvtepu8_epi32(a);
+    out.m256i[1] = _mm256_cvtepu8_epi32(_mm_srli_si128(a, 8));
+    return simde__m512i_from_private(out);
+}
+#define _mm512_cvtepu8_epi32 fnn_cvtepu8_epi32
+#endif
+
 /* SIMDe has this one under its own name alone. */
 #undef _mm512_shuffle_f32x4
 #define _mm512_shuffle_f32x4 simde_mm512_shuffle_f32x4
