@@ -166,6 +166,17 @@ typedef enum fnn_function { FNN_EXP, FNN_LOG, FNN_LOG1P, FNN_FN_SIGMOID, FNN_FN_
 #define FNN_NEAR (128 * 1024)
 /* A product whose input is larger copies it in blocks. */
 static inline int64_t fnn_product_work(int64_t n_batch, int64_t n_k) { return n_batch * n_k > FNN_NEAR ? FNN_NEAR : 0; }
+/* Places that such a product goes through at a time: their weights for a tile stay in the second-level cache too. */
+#define FNN_NEAR_PLACES 1024
+/* Panels of weights that are turned at a time for a product with a transposed matrix: those of a tile, which then stay
+ * in the first-level cache, or, where blocks of a large input pass them one by one, all of a part's. */
+static inline int64_t fnn_turned_panels(int64_t n_batch, int64_t n_k, int64_t n_panels, int n_parts) {
+    return fnn_product_work(n_batch, n_k) == 0 ? 2 : 2 * (n_panels / (2 * n_parts) + 1);
+}
+static inline int64_t fnn_turned_work(int64_t n_batch, int64_t n_in, int64_t n_out, int n_parts) {
+    const int64_t places = fnn_product_work(n_batch, n_out) == 0 ? n_out : FNN_NEAR_PLACES;
+    return fnn_turned_panels(n_batch, n_out, fnn_panels(n_in), n_parts) * FNN_LANES * places;
+}
 
 /* What a gradient g does to the parameter w it belongs to:  w -= rate * g;  v = momentum * v + g, w -= rate * v;
  * v = momentum * v + g, w -= rate * (momentum * v + g);  to a place for gradients: w = g;  to a frozen one: nothing. */
@@ -218,13 +229,10 @@ typedef struct fnn_kernels {
                           float scale, fnn_activation activation, float *work, int64_t n_batch, int64_t n_in,
                           int64_t n_out, fnn_part part);
 
-    /* wt = W transposed: the panels of a matrix (n_out, n_in). */
-    void (*transpose)(float *wt, const float *w, int64_t n_in, int64_t n_out, fnn_part part);
-
     /* Gradient at the logits of the layer below, whose output this layer read:
      * dx = (dy W^T, where kept, times scale) * activation'(x).  x: that layer's activation before dropout.
-     * work: fnn_product_work(n_batch, n_out) floats of this part's own. */
-    void (*dense_backward_input)(float *dx, const float *dy, const float *wt, const float *x, const uint16_t *keep,
+     * work: fnn_product_work(n_batch, n_out) + fnn_turned_work(n_batch, n_in, n_out, part.count) floats of its own. */
+    void (*dense_backward_input)(float *dx, const float *dy, const float *w, const float *x, const uint16_t *keep,
                                  float scale, fnn_activation activation, float *work, int64_t n_batch, int64_t n_in,
                                  int64_t n_out, fnn_part part);
 

@@ -51,13 +51,18 @@ static input_way way_of(const fnn_plan *plan, const fnn_data *like) {
     return like->sparse->most <= INT32_MAX / plan->n_batch ? LISTS : DENSE;
 }
 
+static int64_t larger(int64_t a, int64_t b) { return a > b ? a : b; }
+
 /* What the kernels may ask for, a thread. */
-static int64_t work_floats(const fnn_net *net, int64_t n_batch) {
+static int64_t work_floats(const fnn_plan *plan) {
+    const fnn_net *net = plan->net;
     int64_t most = FNN_LOSS_WORK(net->layers[net->n_layers - 1].n_out);
     for (int64_t l = 0; l < net->n_layers; l++) {
         const int64_t n_in = net->layers[l].n_in, n_out = net->layers[l].n_out;
-        const int64_t product = fnn_product_work(n_batch, n_in > n_out ? n_in : n_out);
-        if (product > most) most = product;
+        most = larger(most, fnn_product_work(plan->n_batch, n_in));
+        if (plan->training && l > 0)
+            most = larger(most, fnn_product_work(plan->n_batch, n_out) +
+                                    fnn_turned_work(plan->n_batch, n_in, n_out, plan->n_threads));
     }
     return most;
 }
@@ -78,7 +83,6 @@ static void lay_out(fnn_plan *plan, cursor *at, const fnn_data *like) {
         memory->keep = take_keep(at, plan, &layer->dropout, layer->n_out);
         if (!plan->training) continue;
         memory->dy = take_panels(at, layer->n_out, n_batch);
-        if (l > 0) memory->wt = take_panels(at, layer->n_in, layer->n_out);
     }
     if (plan->training) {
         plan->gradients = take(at, net->n_floats, sizeof(float));
@@ -87,7 +91,7 @@ static void lay_out(fnn_plan *plan, cursor *at, const fnn_data *like) {
     }
     plan->losses = take(at, n_batch, sizeof(float));
     plan->hits = take(at, n_batch, sizeof(int32_t));
-    plan->work_floats = work_floats(net, n_batch);
+    plan->work_floats = work_floats(plan);
     plan->work = take(at, plan->n_threads * plan->work_floats, sizeof(float));
 }
 
@@ -127,7 +131,7 @@ void fnn_plan_poison(fnn_plan *plan, int byte) { memset(plan->arena, byte, plan-
 
 /* A step has about ten barriers of 0.1 to 0.3 us, more where cores are shared; a thread does a million multiply-adds in
  * 10 to 20 us. */
-#define WORTH_A_THREAD 1000000
+#define WORTH_A_THREAD 300000
 
 int fnn_threads_worth(const fnn_net *net, int64_t n_batch, int n_threads) {
     int64_t work = 0;

@@ -10,7 +10,6 @@ typedef struct layer_memory {
     float *out;     /* the same after dropout; y itself where there is none */
     uint16_t *keep; /* bits of the dropout, NULL where there is none or not training */
     float *dy;      /* gradient at the logits; training only */
-    float *wt;      /* transposed weights; training only, not of the first layer */
 } layer_memory;
 
 /* How the first layer reads its input: all of it, or what the bits or the lists of the data name. */

@@ -85,15 +85,6 @@ static void draw_masks(batch *b, fnn_worker *me) {
     if (draws(b, &net->input.dropout)) meet(b, me); /* the input reads its masks at once */
 }
 
-static void transpose_weights(batch *b, fnn_worker *me) {
-    const fnn_net *net = b->plan->net;
-    for (int64_t l = 1; l < net->n_layers; l++) {
-        b->plan->kernels->transpose(b->plan->layers[l].wt, b->params + net->layers[l].w, net->layers[l].n_in,
-                                    net->layers[l].n_out, me->part);
-        took(b, of_layer(l, BACKWARD_INPUT));
-    }
-}
-
 static void read_input(batch *b, fnn_worker *me) {
     const fnn_plan *plan = b->plan;
     const fnn_input *input = &plan->net->input;
@@ -133,7 +124,6 @@ static void forward_layer(const batch *b, int64_t l, const float *x, const fnn_w
 static void forward(batch *b, fnn_worker *me) {
     const fnn_plan *plan = b->plan;
     draw_masks(b, me);
-    if (b->is_backward) transpose_weights(b, me);
     read_input(b, me);
     meet(b, me);
     if (b->is_backward && plan->way == SKIPPING) {
@@ -190,20 +180,26 @@ static void backward_input(const batch *b, int64_t l, const fnn_worker *me) {
     const fnn_plan *plan = b->plan;
     const fnn_layer *layer = &plan->net->layers[l], *under = layer - 1;
     const layer_memory *memory = &plan->layers[l], *below = memory - 1;
-    plan->kernels->dense_backward_input(below->dy, memory->dy, memory->wt, below->y,
+    plan->kernels->dense_backward_input(below->dy, memory->dy, b->params + layer->w, below->y,
                                         draws(b, &under->dropout) ? below->keep : NULL, scale_of(b, &under->dropout),
                                         under->activation, own_work(plan, me), b->n_rows, layer->n_in, layer->n_out,
                                         me->part);
 }
 
+/* A layer's weights change only after all members have read them for the gradient of its input: while the weights of
+ * layer l change, that of layer l - 1 is computed. */
 static void backward(batch *b, fnn_worker *me) {
-    for (int64_t l = b->plan->net->n_layers - 1; l >= 0; l--) {
-        backward_weight(b, l, me);
-        took(b, of_layer(l, BACKWARD_WEIGHT));
-        if (l > 0) backward_input(b, l, me);
+    const int64_t last = b->plan->net->n_layers - 1;
+    for (int64_t l = last; l > 0; l--) {
+        backward_input(b, l, me);
         took(b, of_layer(l, BACKWARD_INPUT));
         meet(b, me);
+        backward_weight(b, l, me);
+        took(b, of_layer(l, BACKWARD_WEIGHT));
     }
+    backward_weight(b, 0, me);
+    took(b, of_layer(0, BACKWARD_WEIGHT));
+    meet(b, me);
 }
 
 static void add_metrics(fnn_metrics *total, fnn_metrics more) {

@@ -149,31 +149,45 @@ static void skip_forward(float *out, float *y, const fnn_skip *x, const float *w
 
 /* ---- backward ---- */
 
-/* Delivers the gradients of the weights of inputs [begin, end) and of panels from `panel` on. */
+/* Delivers the gradients of the weights of input k and of panels from `panel` on. */
+FNN_INLINE void skip_weight_input(const fnn_sink *dw, const fnn_skip x, const float *dy, int64_t n_batch, int64_t n_in,
+                                  int64_t panel, int64_t k, const int panels, const int is_bytes) {
+    const int64_t dy_stride = n_batch * FNN_LANES, n_words = fnn_words(n_batch);
+    v16 acc[FNN_SPARSE_PANELS];
+    FNN_UNROLL
+    for (int j = 0; j < panels; j++) acc[j] = v16_set1(0.0f);
+    for (int64_t word = 0; word < n_words; word++)
+        for (uint64_t rest = x.columns[k * n_words + word]; rest != 0; rest &= rest - 1) {
+            const int64_t s = word * 64 + __builtin_ctzll(rest);
+            const v16 value = skip_value(x, s * n_in + k, is_bytes);
+            const group gradients = group_at(dy + panel * dy_stride + s * FNN_LANES, dy_stride);
+            FNN_UNROLL
+            for (int j = 0; j < panels; j++) acc[j] = v16_fma(value, group_load(&gradients, j), acc[j]);
+        }
+    FNN_UNROLL
+    for (int j = 0; j < panels; j++) acc[j] = v16_add(acc[j], v16_set1(0.0f));
+    deliver(dw, (panel * n_in + k) * FNN_LANES, n_in * FNN_LANES, acc, panels);
+}
+
+/* Inputs of one word that change their weights: those that a row of the batch has, or all. */
+FNN_INLINE uint64_t changing_inputs(const fnn_skip x, int64_t word, int64_t n_batch, int64_t n_in, fnn_update update) {
+    const int64_t left = n_in - word * 64;
+    uint64_t inputs = 0;
+    if (update != FNN_SGD) return left >= 64 ? ~(uint64_t)0 : ((uint64_t)1 << left) - 1;
+    for (int64_t i = 0; i < n_batch; i++) inputs |= x.bits[i * fnn_words(n_in) + word]; /* else w -= rate * 0 */
+    return inputs;
+}
+
+/* Inputs [begin, end). */
 FNN_INLINE void skip_weight_product(const fnn_sink *dw, const fnn_skip x, const float *dy, int64_t n_batch,
                                     int64_t n_in, int64_t panel, int64_t begin, int64_t end, const int panels,
                                     const int is_bytes) {
-    const int64_t dy_stride = n_batch * FNN_LANES, n_words = fnn_words(n_batch);
-    dy += panel * dy_stride;
-    for (int64_t k = begin; k < end; k++) {
-        const uint64_t *bits = x.columns + k * n_words;
-        uint64_t any = 0;
-        for (int64_t word = 0; word < n_words; word++) any |= bits[word];
-        if (any == 0 && dw->update == FNN_SGD) continue; /* w -= rate * 0 */
-        v16 acc[FNN_SPARSE_PANELS];
-        FNN_UNROLL
-        for (int j = 0; j < panels; j++) acc[j] = v16_set1(0.0f);
-        for (int64_t word = 0; word < n_words; word++)
-            for (uint64_t rest = bits[word]; rest != 0; rest &= rest - 1) {
-                const int64_t s = word * 64 + __builtin_ctzll(rest);
-                const v16 value = skip_value(x, s * n_in + k, is_bytes);
-                const group gradients = group_at(dy + s * FNN_LANES, dy_stride);
-                FNN_UNROLL
-                for (int j = 0; j < panels; j++) acc[j] = v16_fma(value, group_load(&gradients, j), acc[j]);
-            }
-        FNN_UNROLL
-        for (int j = 0; j < panels; j++) acc[j] = v16_add(acc[j], v16_set1(0.0f));
-        deliver(dw, (panel * n_in + k) * FNN_LANES, n_in * FNN_LANES, acc, panels);
+    for (int64_t word = begin / 64; word * 64 < end; word++) {
+        uint64_t inputs = changing_inputs(x, word, n_batch, n_in, dw->update);
+        if (word * 64 < begin) inputs &= ~(uint64_t)0 << (begin % 64);
+        if (word * 64 + 64 > end) inputs &= ((uint64_t)1 << (end % 64)) - 1;
+        for (; inputs != 0; inputs &= inputs - 1)
+            skip_weight_input(dw, x, dy, n_batch, n_in, panel, word * 64 + __builtin_ctzll(inputs), panels, is_bytes);
     }
 }
 

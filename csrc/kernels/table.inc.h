@@ -4,6 +4,8 @@
 #include "math.inc.h"
 #include "update.inc.h"
 
+#include "product.inc.h"
+
 #include "dense.inc.h"
 #include "dropout.inc.h"
 #include "input.inc.h"
@@ -18,7 +20,6 @@ const fnn_kernels FNN_TABLE = {
     .gather = gather,
     .dropout_keep = dropout_keep,
     .dense_forward = dense_forward,
-    .transpose = transpose,
     .dense_backward_input = dense_backward_input,
     .dense_backward_weight = dense_backward_weight,
     .skip_gather = skip_gather,

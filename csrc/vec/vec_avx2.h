@@ -9,6 +9,9 @@
 #define FNN_MR 6
 #define FNN_NR 1
 #define FNN_EACH_MR(M) M(1) M(2) M(3) M(4) M(5) M(6)
+/* rows of a batch whose gradients fit in registers */
+#define FNN_FEW 4
+#define FNN_EACH_FEW(M) M(1) M(2) M(3) M(4)
 #define FNN_SPARSE_PANELS 4
 #define FNN_EACH_SPARSE(M) M(1) M(2) M(3) M(4)
 

@@ -9,6 +9,9 @@
 #define FNN_MR 1
 #define FNN_NR 1
 #define FNN_EACH_MR(M) M(1)
+/* rows of a batch whose gradients fit in registers */
+#define FNN_FEW 1
+#define FNN_EACH_FEW(M) M(1)
 #define FNN_SPARSE_PANELS 1
 #define FNN_EACH_SPARSE(M) M(1)
 

@@ -1,0 +1,227 @@
+/* product.inc.h: the matrix product of a share of rows and panels.  A tile is up to FNN_MR rows by FNN_NR panels of
+ * accumulators in registers; each accumulator takes its products in ascending order from start to end, so tiles, blocks
+ * and shares never change a bit. */
+
+/* ---- tiles ---- */
+
+/* Panels and rows [row, row + rows) of one tile of a grid of n_panels by n_rows. */
+typedef struct tile {
+    int64_t panel, row;
+    int panels, rows;
+} tile;
+
+FNN_INLINE int64_t tiles_of(int64_t n_panels, int64_t n_rows) {
+    return ceil_div(n_panels, FNN_NR) * ceil_div(n_rows, FNN_MR);
+}
+
+/* Rows are spread evenly over the tiles of a panel: 100 rows are 17 tiles of 5 or 6, not 16 of 6 and one of 4. */
+FNN_INLINE tile tile_at(int64_t item, int64_t n_panels, int64_t n_rows) {
+    const int64_t per_panel = ceil_div(n_rows, FNN_MR), t = item % per_panel;
+    const int64_t panel = item / per_panel * FNN_NR, row = n_rows * t / per_panel;
+    return (tile){panel, row, (int)least(FNN_NR, n_panels - panel), (int)(n_rows * (t + 1) / per_panel - row)};
+}
+
+/* Calls body(..., rows, panels) with both as constants, so that its accumulators live in registers. */
+#if FNN_NR == 1
+#define FNN_TILE_CASE(rows) FNN_TILE_BODY(rows, 1)
+#else
+#define FNN_TILE_CASE(rows) FNN_TILE_BODY(rows, 1) FNN_TILE_BODY(rows, 2)
+#endif
+#define FNN_TILE_SWITCH(t)                                                                                             \
+    switch ((t).rows * 4 + (t).panels) { FNN_EACH_MR(FNN_TILE_CASE) }
+
+/* acc += x[rows][16 of k] * w[16 of k][panels] */
+FNN_INLINE void multiply_panel(v16 acc[FNN_MR][FNN_NR], const float *x, const float *w, int64_t w_stride, int n_k,
+                               const int rows, const int panels) {
+    for (int k = 0; k < n_k; k++) {
+        v16 b[FNN_NR];
+        FNN_UNROLL
+        for (int j = 0; j < panels; j++) b[j] = v16_load(w + j * w_stride + k * FNN_LANES);
+        FNN_UNROLL
+        for (int i = 0; i < rows; i++) {
+            const v16 a = v16_set1(x[i * FNN_LANES + k]);
+            FNN_UNROLL
+            for (int j = 0; j < panels; j++) acc[i][j] = v16_fma(a, b[j], acc[i][j]);
+        }
+    }
+}
+
+/* acc += x W over n_k places, where x starts at the tile's rows and w at its panels */
+FNN_INLINE void multiply(v16 acc[FNN_MR][FNN_NR], const float *x, int64_t x_stride, const float *w, int64_t w_stride,
+                         int64_t n_k, const int rows, const int panels) {
+    for (int64_t k = n_k / FNN_LANES; k > 0; k--, x += x_stride, w += FNN_LANES * FNN_LANES)
+        multiply_panel(acc, x, w, w_stride, FNN_LANES, rows, panels);
+    if (n_k % FNN_LANES != 0) multiply_panel(acc, x, w, w_stride, (int)(n_k % FNN_LANES), rows, panels);
+}
+
+/* What accumulators start from: a value for each row and panel, panel strides and row strides apart. */
+typedef struct origin {
+    const float *at;
+    int64_t panel_stride, row_stride;
+} origin;
+
+static const float zeros[FNN_LANES];
+
+/* Rows of [n_k / 16][rows][16], panels x_stride floats apart. */
+typedef struct block {
+    const float *x;
+    int64_t x_stride, n_k;
+} block;
+
+/* Tiles leave their accumulators in memory, where the epilogues take them up: unrolled here, an activation would be
+ * written out for each accumulator of each shape of tile.  x: the tile's rows; w: its panels, w_stride apart. */
+FNN_INLINE void product_tile(float *y, const origin from, const block x, const float *w, int64_t w_stride,
+                             int64_t n_batch, const tile t, const int rows, const int panels) {
+    v16 acc[FNN_MR][FNN_NR];
+    FNN_UNROLL
+    for (int i = 0; i < rows; i++) {
+        FNN_UNROLL
+        for (int j = 0; j < panels; j++)
+            acc[i][j] = v16_load(from.at + (t.panel + j) * from.panel_stride + (t.row + i) * from.row_stride);
+    }
+    multiply(acc, x.x, x.x_stride, w, w_stride, x.n_k, rows, panels);
+    FNN_UNROLL
+    for (int i = 0; i < rows; i++) {
+        FNN_UNROLL
+        for (int j = 0; j < panels; j++)
+            v16_store(y + ((t.panel + j) * n_batch + t.row + i) * FNN_LANES, v16_add(acc[i][j], v16_set1(0.0f)));
+    }
+}
+
+static void product(float *y, const origin from, const block x, const float *w, int64_t w_stride, int64_t n_batch,
+                    const tile t) {
+#define FNN_TILE_BODY(rows, panels)                                                                                    \
+    case (rows)*4 + (panels): product_tile(y, from, x, w, w_stride, n_batch, t, rows, panels); break;
+    FNN_TILE_SWITCH(t)
+#undef FNN_TILE_BODY
+}
+
+/* What happens to a tile of the finished product. */
+typedef struct epilogue {
+    void (*run)(const struct epilogue *, int64_t n_batch, const tile t);
+    float *out, *y;
+    const float *x;
+    const uint16_t *keep;
+    float scale;
+    fnn_activation activation;
+} epilogue;
+
+/* ---- weights, as they lie or turned ---- */
+
+/* A packed matrix (n_in, n_out); turned: the product is with its transpose. */
+typedef struct weights {
+    const float *w;
+    int64_t n_in, n_out;
+    int is_turned;
+} weights;
+
+/* Where places [k, ...) of panels [panel, ...) are. */
+typedef struct view {
+    const float *at;
+    int64_t stride;
+} view;
+
+/* to = the block of sixteen rows from `in` on and sixteen columns from `out` on, transposed; only rows of `to` that are
+ * columns of the matrix are written. */
+static void turn_block(float *to, const weights m, int64_t in, int64_t out) {
+    const float *from = m.w + (out * m.n_in + in * FNN_LANES);
+    const int64_t n_from = least(FNN_LANES, m.n_in - in), n_to = least(FNN_LANES, m.n_out - out);
+    if (n_from == FNN_LANES && n_to == FNN_LANES) {
+        v16_transpose(to, from);
+        return;
+    }
+    float whole[FNN_LANES * FNN_LANES] = {0}, turned[FNN_LANES * FNN_LANES];
+    for (int64_t i = 0; i < n_from * FNN_LANES; i++) whole[i] = from[i];
+    v16_transpose(turned, whole);
+    for (int64_t i = 0; i < n_to * FNN_LANES; i++) to[i] = turned[i];
+}
+
+/* Places [k, k + n_k) of panels [panel, panel + panels), turned into `to` where that is needed. */
+static view view_of(float *to, const weights m, int64_t panel, int64_t panels, int64_t k, int64_t n_k) {
+    if (!m.is_turned) return (view){m.w + (panel * m.n_in + k) * FNN_LANES, m.n_in * FNN_LANES};
+    for (int64_t p = 0; p < panels; p++)
+        for (int64_t place = 0; place < n_k; place += FNN_LANES)
+            turn_block(to + (p * n_k + place) * FNN_LANES, m, (panel + p) * FNN_LANES, k + place);
+    return (view){to, n_k * FNN_LANES};
+}
+
+/* ---- rectangles of tiles ---- */
+
+/* A rectangle of a grid of groups of panels and tiles of rows. */
+typedef struct rectangle {
+    int64_t group, groups, tile, tiles;
+} rectangle;
+
+/* The next rectangle of items [*begin, end) of a grid that is numbered group by group, of at most `most` groups. */
+FNN_INLINE rectangle next_rectangle(int64_t *begin, int64_t end, int64_t per_group, int64_t most) {
+    const int64_t group = *begin / per_group, tile = *begin % per_group, left = end - *begin;
+    const int is_whole = tile == 0 && left >= per_group;
+    const int64_t groups = is_whole ? least(left / per_group, most) : 1;
+    const rectangle r = {group, groups, tile, is_whole ? per_group : least(left, per_group - tile)};
+    *begin += r.groups * r.tiles;
+    return r;
+}
+
+/* to = places [k, k + n_k) of rows [row, row + rows), one after the other: rows of a large input are a power of two apart
+ * more often than not, and would share a few sets of the caches. */
+static block copy_block(float *to, const float *x, int64_t n_batch, int64_t row, int64_t rows, int64_t k, int64_t n_k) {
+    const int64_t stride = rows * FNN_LANES;
+    for (int64_t panel = 0; panel < fnn_panels(n_k); panel++)
+        memcpy(to + panel * stride, x + ((k / FNN_LANES + panel) * n_batch + row) * FNN_LANES,
+               (size_t)stride * sizeof(float));
+    return (block){to, stride, n_k};
+}
+
+/* y = x W + b, or x W where b is NULL */
+typedef struct layer_product {
+    float *y;
+    const float *x;
+    weights m;
+    const float *b;
+    const epilogue *last;
+    int64_t n_batch, n_k, n_panels;
+    float *near;   /* FNN_NEAR floats, if x is larger than that */
+    float *turned; /* for the weights of a rectangle */
+} layer_product;
+
+/* Tiles [first, end) of the rectangle's groups, places [k, k + n_k) of all. */
+static void product_block(const layer_product *p, const rectangle r, int64_t first, int64_t end, int64_t k, int64_t n_k,
+                          const view w) {
+    const int64_t n_batch = p->n_batch, per_group = ceil_div(n_batch, FNN_MR);
+    const tile top = tile_at(first, p->n_panels, n_batch), bottom = tile_at(end - 1, p->n_panels, n_batch);
+    const block x = n_k == p->n_k && fnn_product_work(n_batch, n_k) == 0
+                        ? (block){p->x + top.row * FNN_LANES, n_batch * FNN_LANES, n_k}
+                        : copy_block(p->near, p->x, n_batch, top.row, bottom.row + bottom.rows - top.row, k, n_k);
+    const origin from = k > 0           ? (origin){p->y, n_batch * FNN_LANES, FNN_LANES}
+                        : p->b != NULL ? (origin){p->b, FNN_LANES, 0}
+                                       : (origin){zeros, 0, 0};
+    for (int64_t group = 0; group < r.groups; group++)
+        for (int64_t i = first; i < end; i++) {
+            const tile t = tile_at((r.group + group) * per_group + i, p->n_panels, n_batch);
+            const block own = {x.x + (t.row - top.row) * FNN_LANES, x.x_stride, n_k};
+            product(p->y, from, own, w.at + group * FNN_NR * w.stride, w.stride, n_batch, t);
+            if (k + n_k == p->n_k && p->last->run != NULL) p->last->run(p->last, n_batch, t);
+        }
+}
+
+/* A large x is taken in blocks of FNN_NEAR floats, past which all weights of the rectangle stream; a block takes the
+ * accumulators up where the one before left them in y. */
+static void product_rectangle(const layer_product *p, const rectangle r) {
+    const int is_near = fnn_product_work(p->n_batch, p->n_k) == 0;
+    const int64_t k_step = is_near ? p->n_k : FNN_LANES * ceil_div(p->n_k, FNN_LANES * ceil_div(p->n_k, FNN_NEAR_PLACES));
+    const int64_t tiles = is_near ? r.tiles : FNN_NEAR / (FNN_MR * FNN_NEAR_PLACES);
+    const int64_t panel = r.group * FNN_NR, panels = least(r.groups * FNN_NR, p->n_panels - panel);
+    for (int64_t k = 0; k < p->n_k; k += k_step) {
+        const int64_t n_k = least(k_step, p->n_k - k);
+        const view w = view_of(p->turned, p->m, panel, panels, k, n_k);
+        for (int64_t first = r.tile; first < r.tile + r.tiles; first += tiles)
+            product_block(p, r, first, least(first + tiles, r.tile + r.tiles), k, n_k, w);
+    }
+}
+
+static void product_share(const layer_product *p, fnn_part part) {
+    const int64_t most = p->m.is_turned ? fnn_turned_panels(p->n_batch, p->n_k, p->n_panels, part.count) / FNN_NR : INT64_MAX;
+    int64_t begin, end;
+    share(&begin, &end, tiles_of(p->n_panels, p->n_batch), part);
+    while (begin < end) product_rectangle(p, next_rectangle(&begin, end, ceil_div(p->n_batch, FNN_MR), most));
+}
