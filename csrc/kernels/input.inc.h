@@ -32,19 +32,16 @@ static int64_t find_bits(uint64_t *bits, const fnn_data *data, int64_t n_in, fnn
 
 /* Up to sixteen values of the data from place `at` on, rescaled; zero beyond count. */
 FNN_INLINE v16 rescaled(const fnn_data *data, int64_t at, int64_t count, const fnn_input *input) {
-    if (data->x_type == FNN_UINT8) {
-        const uint8_t *from = (const uint8_t *)data->x + at;
-        if (count >= FNN_LANES) return v16_rescale_bytes(from, input->scale, input->offset);
-    } else {
+    if (data->x_type == FNN_FLOAT32) {
         const float *from = (const float *)data->x + at;
-        if (count >= FNN_LANES) return v16_rescale(from, input->scale, input->offset);
+        if (count >= FNN_LANES) return v16_rescale(v16_load(from), input->scale, input->offset);
+        return v16_rescale(v16_load_part(from, (int)count), input->scale, input->offset);
     }
-    float values[FNN_LANES] = {0};
-    for (int64_t i = 0; i < count; i++) {
-        const double value = data->x_type == FNN_UINT8 ? ((const uint8_t *)data->x)[at + i] : ((const float *)data->x)[at + i];
-        values[i] = (float)(value * input->scale + input->offset);
-    }
-    return v16_load(values);
+    const uint8_t *from = (const uint8_t *)data->x + at;
+    if (count >= FNN_LANES) return v16_rescale_bytes(from, input->scale, input->offset);
+    uint8_t bytes[FNN_LANES] = {0};
+    for (int64_t i = 0; i < count; i++) bytes[i] = from[i];
+    return v16_rescale_bytes(bytes, input->scale, input->offset);
 }
 
 /* A row that is a list of entries. */

@@ -21,6 +21,13 @@ typedef struct v16 {
 typedef v16 m16; /* lanes all ones or all zeros */
 
 static inline v16 v16_load(const float *p) { return (v16){_mm256_loadu_ps(p), _mm256_loadu_ps(p + 8)}; }
+/* n < 16 floats, then zeros */
+static inline v16 v16_load_part(const float *p, int n) {
+    const __m256i lane = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+    const __m256i low = _mm256_cmpgt_epi32(_mm256_set1_epi32(n), lane);
+    const __m256i high = _mm256_cmpgt_epi32(_mm256_set1_epi32(n - 8), lane);
+    return (v16){_mm256_maskload_ps(p, low), _mm256_maskload_ps(p + 8, high)};
+}
 static inline void v16_store(float *p, v16 a) {
     _mm256_storeu_ps(p, a.lo);
     _mm256_storeu_ps(p + 8, a.hi);
@@ -98,18 +105,18 @@ static inline uint32_t fnn_bits_of_floats(const float *p) {
 static inline __m128 fnn_rescaled(__m256d values, double scale, double offset) {
     return _mm256_cvtpd_ps(_mm256_add_pd(_mm256_mul_pd(values, _mm256_set1_pd(scale)), _mm256_set1_pd(offset)));
 }
-static inline __m256 fnn_rescale_half(const float *p, double scale, double offset) {
-    return _mm256_set_m128(fnn_rescaled(_mm256_cvtps_pd(_mm_loadu_ps(p + 4)), scale, offset),
-                           fnn_rescaled(_mm256_cvtps_pd(_mm_loadu_ps(p)), scale, offset));
+static inline __m256 fnn_rescale_half(__m256 a, double scale, double offset) {
+    return _mm256_set_m128(fnn_rescaled(_mm256_cvtps_pd(_mm256_extractf128_ps(a, 1)), scale, offset),
+                           fnn_rescaled(_mm256_cvtps_pd(_mm256_castps256_ps128(a)), scale, offset));
 }
 static inline __m256 fnn_rescale_bytes_half(const uint8_t *p, double scale, double offset) {
     const __m256i values = _mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)p));
     return _mm256_set_m128(fnn_rescaled(_mm256_cvtepi32_pd(_mm256_extracti128_si256(values, 1)), scale, offset),
                            fnn_rescaled(_mm256_cvtepi32_pd(_mm256_castsi256_si128(values)), scale, offset));
 }
-/* (float)((double)p[i] * scale + offset) of sixteen floats, or bytes */
-static inline v16 v16_rescale(const float *p, double scale, double offset) {
-    return (v16){fnn_rescale_half(p, scale, offset), fnn_rescale_half(p + 8, scale, offset)};
+/* (float)((double)a * scale + offset) of sixteen floats, or bytes */
+static inline v16 v16_rescale(v16 a, double scale, double offset) {
+    return (v16){fnn_rescale_half(a.lo, scale, offset), fnn_rescale_half(a.hi, scale, offset)};
 }
 static inline v16 v16_rescale_bytes(const uint8_t *p, double scale, double offset) {
     return (v16){fnn_rescale_bytes_half(p, scale, offset), fnn_rescale_bytes_half(p + 8, scale, offset)};

@@ -19,6 +19,8 @@ typedef __m512 v16;
 typedef __mmask16 m16;
 
 static inline v16 v16_load(const float *p) { return _mm512_loadu_ps(p); }
+/* n < 16 floats, then zeros */
+static inline v16 v16_load_part(const float *p, int n) { return _mm512_maskz_loadu_ps((__mmask16)((1u << n) - 1), p); }
 static inline void v16_store(float *p, v16 a) { _mm512_storeu_ps(p, a); }
 static inline v16 v16_set1(float x) { return _mm512_set1_ps(x); }
 static inline v16 v16_add(v16 a, v16 b) { return _mm512_add_ps(a, b); }
@@ -62,9 +64,10 @@ static inline v16 fnn_rescaled(__m512d lo, __m512d hi, double scale, double offs
     const __m256 high = _mm512_cvtpd_ps(_mm512_add_pd(_mm512_mul_pd(hi, s), o));
     return _mm512_insertf32x8(_mm512_castps256_ps512(low), high, 1);
 }
-/* (float)((double)p[i] * scale + offset) of sixteen floats, or bytes */
-static inline v16 v16_rescale(const float *p, double scale, double offset) {
-    return fnn_rescaled(_mm512_cvtps_pd(_mm256_loadu_ps(p)), _mm512_cvtps_pd(_mm256_loadu_ps(p + 8)), scale, offset);
+/* (float)((double)a * scale + offset) of sixteen floats, or bytes */
+static inline v16 v16_rescale(v16 a, double scale, double offset) {
+    return fnn_rescaled(_mm512_cvtps_pd(_mm512_castps512_ps256(a)), _mm512_cvtps_pd(_mm512_extractf32x8_ps(a, 1)),
+                        scale, offset);
 }
 static inline v16 v16_rescale_bytes(const uint8_t *p, double scale, double offset) {
     const __m512i values = _mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)p));

@@ -25,6 +25,12 @@ typedef struct m16 {
 static inline v16 v16_load(const float *p) {
     return (v16){vld1q_f32(p), vld1q_f32(p + 4), vld1q_f32(p + 8), vld1q_f32(p + 12)};
 }
+/* n < 16 floats, then zeros */
+static inline v16 v16_load_part(const float *p, int n) {
+    float whole[16] = {0};
+    for (int i = 0; i < n; i++) whole[i] = p[i];
+    return v16_load(whole);
+}
 static inline void v16_store(float *p, v16 a) {
     vst1q_f32(p, a.q0);
     vst1q_f32(p + 4, a.q1);
@@ -109,10 +115,8 @@ static inline v16 fnn_rescaled(v16 a, double scale, double offset) {
     return (v16){fnn_rescale_quarter(a.q0, scale, offset), fnn_rescale_quarter(a.q1, scale, offset),
                  fnn_rescale_quarter(a.q2, scale, offset), fnn_rescale_quarter(a.q3, scale, offset)};
 }
-/* (float)((double)p[i] * scale + offset) of sixteen floats, or bytes */
-static inline v16 v16_rescale(const float *p, double scale, double offset) {
-    return fnn_rescaled(v16_load(p), scale, offset);
-}
+/* (float)((double)a * scale + offset) of sixteen floats, or bytes */
+static inline v16 v16_rescale(v16 a, double scale, double offset) { return fnn_rescaled(a, scale, offset); }
 static inline v16 v16_rescale_bytes(const uint8_t *p, double scale, double offset) {
     const uint8x16_t bytes = vld1q_u8(p);
     const uint16x8_t low = vmovl_u8(vget_low_u8(bytes)), high = vmovl_high_u8(bytes);

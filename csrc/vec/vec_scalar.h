@@ -28,6 +28,8 @@ typedef struct m16 {
     return result
 
 static inline v16 v16_load(const float *p) { FNN_LANEWISE(v16, p[i]); }
+/* n < 16 floats, then zeros */
+static inline v16 v16_load_part(const float *p, int n) { FNN_LANEWISE(v16, i < n ? p[i] : 0.0f); }
 static inline void v16_store(float *p, v16 a) { memcpy(p, a.at, sizeof a.at); }
 static inline v16 v16_set1(float x) { FNN_LANEWISE(v16, x); }
 static inline v16 v16_add(v16 a, v16 b) { FNN_LANEWISE(v16, a.at[i] + b.at[i]); }
@@ -81,9 +83,9 @@ static inline uint32_t fnn_bits_of_floats(const float *p) {
     return bits;
 }
 
-/* (float)((double)p[i] * scale + offset) of sixteen floats, or bytes */
-static inline v16 v16_rescale(const float *p, double scale, double offset) {
-    FNN_LANEWISE(v16, (float)((double)p[i] * scale + offset));
+/* (float)((double)a * scale + offset) of sixteen floats, or bytes */
+static inline v16 v16_rescale(v16 a, double scale, double offset) {
+    FNN_LANEWISE(v16, (float)((double)a.at[i] * scale + offset));
 }
 static inline v16 v16_rescale_bytes(const uint8_t *p, double scale, double offset) {
     FNN_LANEWISE(v16, (float)(p[i] * scale + offset));
