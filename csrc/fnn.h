@@ -273,6 +273,9 @@ typedef struct fnn_kernels {
 
     /* Delivers n floats of stored gradients. */
     void (*update)(const fnn_sink *sink, const float *g, int64_t n, fnn_part part);
+
+    /* Does nothing but multiply-adds, for a time in proportion to n; returns how many floating-point operations. */
+    int64_t (*peak)(float *sum, int64_t n);
 } fnn_kernels;
 
 /* Chooses the best table, or the one that name gives (the value of FASTNN_ISA; NULL or "": the best).
@@ -300,6 +303,14 @@ void fnn_team_run(int n_threads, void (*body)(void *job, fnn_worker *me), void *
 void fnn_team_barrier(fnn_worker *me);
 /* "openmp" or "pthread" */
 const char *fnn_team_backend(void);
+
+/* ---- measured machine (machine.c) ------------------------------------------------------------------------------ */
+
+/* Floating-point operations a second of n_threads threads at once that do nothing but multiply-adds with the chosen
+ * table.  n: how much work. */
+double fnn_peak_flops(int n_threads, int64_t n);
+/* Seconds of a barrier of n_threads threads, the mean of n. */
+double fnn_barrier_seconds(int n_threads, int64_t n);
 
 /* ---- plan (plan.c, run.c) -------------------------------------------------------------------------------------- */
 

@@ -121,6 +121,9 @@ cdef extern from "fnn.h" nogil:
 
     const char *fnn_team_backend()
 
+    double fnn_peak_flops(int n_threads, int64_t n)
+    double fnn_barrier_seconds(int n_threads, int64_t n)
+
     ctypedef struct fnn_plan:
         pass
 

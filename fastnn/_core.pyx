@@ -72,6 +72,22 @@ def alloc_count():
     return fnn_alloc_count()
 
 
+def peak_flops(int n_threads, int64_t n):
+    """Floating-point operations a second of n_threads threads that only multiply and add; n: work, in rounds of 64."""
+    cdef double rate
+    with nogil:
+        rate = fnn_peak_flops(n_threads, n)
+    return rate
+
+
+def barrier_seconds(int n_threads, int64_t n):
+    """Seconds of a barrier of n_threads threads, the mean of n."""
+    cdef double seconds
+    with nogil:
+        seconds = fnn_barrier_seconds(n_threads, n)
+    return seconds
+
+
 if not fnn_isa_use(os.environ.get("FASTNN_ISA", "").encode()):
     raise ImportError(
         f"FASTNN_ISA must be one of {', '.join(available_isas())} on this machine, got {os.environ['FASTNN_ISA']!r}"

@@ -2,14 +2,14 @@
 #include "common.inc.h"
 
 #include "math.inc.h"
-#include "update.inc.h"
-
 #include "product.inc.h"
+#include "update.inc.h"
 
 #include "dense.inc.h"
 #include "dropout.inc.h"
 #include "input.inc.h"
 #include "loss.inc.h"
+#include "peak.inc.h"
 #include "skip.inc.h"
 #include "sparse.inc.h"
 
@@ -32,4 +32,5 @@ const fnn_kernels FNN_TABLE = {
     .loss = loss,
     .output = output,
     .update = update,
+    .peak = peak,
 };
