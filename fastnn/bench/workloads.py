@@ -8,35 +8,32 @@ beforehand; fastnn is timed as it is used: it shuffles, gathers the rows and res
 
 from __future__ import annotations
 
-import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
-from .. import SGD, Dense, Dropout, Network, Rescaling, Trainer, _core, datasets, reference
+from .. import SGD, Dense, Dropout, Network, Rescaling, Trainer, _core, reference
 from . import shapes
-from .shapes import Shape
+from .samples import Array, Samples, load
+from .shapes import Row, Shape
 
 __all__ = [
     "Contender",
-    "Data",
     "Fastnn",
     "Workload",
     "WrongResult",
     "epoch_loss",
     "function",
     "inference",
-    "load",
+    "of_row",
     "suite",
     "training",
+    "why_not",
 ]
-
-Array = NDArray[Any]
 
 _EPOCH_TOLERANCE = 1e-3  # of fastnn's mean loss of an epoch, which a peer's must be
 _TRUTH_STEPS = 5
@@ -51,65 +48,23 @@ class WrongResult(RuntimeError):
 
 @dataclass(frozen=True)
 class Workload:
-    """name: of the work, the same for all contenders. count: how many units (such as "samples") a run does.
+    """name: of the work, the same for all contenders. pieces: how many epochs, steps or calls a run does.
 
-    flops: floating-point operations of a run's matrix products, 0 where there are none.
+    samples, flops, bytes: of a piece; the floating-point operations of its matrix products, the bytes that it cannot do
+    without (``Shape.bytes_training``); 0 where there are none.
     """
 
     name: str
     contender: str
     num_threads: int | None
-    unit: str
-    count: int
+    piece: str
+    pieces: int
+    samples: int
     flops: int
+    bytes: int
     prepare: Callable[[], None]
     run: Callable[[], Any]
     verify: Callable[[], None]
-
-
-# ---- data -----------------------------------------------------------------------------------------------------------
-
-
-class Data(NamedTuple):
-    """x uint8 or float32 (n, n_in), y class indices (n,) or float32 rows (n, n_out); floats: x as peers want it."""
-
-    source: str
-    x: Array
-    y: Array
-    floats: Array
-
-
-def load(shape: Shape) -> Data:
-    """The samples of an epoch: MNIST's, if FASTNN_DATA has them, or drawn digits, or made-up numbers."""
-    widths = shape.widths
-    return _digits(shape.rows) if shape.is_of_digits else _numbers(shape.rows, widths[0], widths[-1])
-
-
-@lru_cache(maxsize=4)
-def _digits(rows: int) -> Data:
-    source, split = "MNIST", _mnist()
-    if split is None:
-        source, split = "synthetic digits", datasets.synthetic_digits(rows)
-    x, y = split.x[:rows], split.y[:rows]
-    return Data(source, x, y, x.astype(np.float32) / np.float32(255))
-
-
-@lru_cache(maxsize=1)
-def _mnist() -> datasets.Split | None:
-    if not os.environ.get("FASTNN_DATA"):
-        return None
-    try:
-        return datasets.mnist(download=False).train
-    except FileNotFoundError:
-        return None
-
-
-@lru_cache(maxsize=4)
-def _numbers(rows: int, n_in: int, n_out: int) -> Data:
-    random = np.random.default_rng(0)
-    x = random.standard_normal((rows, n_in), np.float32)
-    y = np.tanh(x @ (random.standard_normal((n_in, n_out), np.float32) / np.float32(np.sqrt(n_in))))
-    return Data("made-up numbers", x, y, x)
 
 
 # ---- contenders -----------------------------------------------------------------------------------------------------
@@ -119,6 +74,7 @@ class Contender(ABC):
     """A library with one network of this shape, and the threads it may use (None: as many as it likes)."""
 
     name: ClassVar[str]
+    trains: ClassVar[bool] = True  # else it only predicts
 
     def __init__(self, shape: Shape, num_threads: int | None) -> None:
         self.shape = shape
@@ -130,7 +86,7 @@ class Contender(ABC):
         return None
 
     @abstractmethod
-    def feed(self, data: Data) -> None:
+    def feed(self, data: Samples) -> None:
         """Makes ready what ``epoch`` trains on."""
 
     @abstractmethod
@@ -157,7 +113,7 @@ class Fastnn(Contender):
         self.trainer = Trainer(self.net, shape.loss, SGD(shape.learning_rate))
         self._initial = parameters(self.net)
 
-    def feed(self, data: Data) -> None:
+    def feed(self, data: Samples) -> None:
         self._data = data
 
     def prepare(self) -> None:
@@ -176,6 +132,9 @@ class Fastnn(Contender):
         return float(history["loss"][0])
 
     def predictor(self, x: Array) -> Callable[[], Any]:
+        if hasattr(self.net, "predictor"):
+            bound = self.net.predictor(len(x), num_threads=self.num_threads)
+            return lambda: bound(x)
         predict = self.net if self.net.link == "identity" else self.net.predict_proba
         return lambda: predict(x, num_threads=self.num_threads)
 
@@ -187,7 +146,7 @@ def build(shape: Shape) -> Network:
         hidden.append(Dense(units, shape.activation))
         if shape.keep_prob < 1:
             hidden.append(Dropout(shape.keep_prob))
-    rescaling = [Rescaling(1 / 255)] if shape.is_of_digits else []
+    rescaling = [Rescaling(1 / 255)] if shape.samples == "bytes" else []
     return Network(shape.widths[0], [*rescaling, *hidden, Dense(shape.widths[-1])], seed=0)
 
 
@@ -199,8 +158,10 @@ def parameters(net: Network) -> list[Array]:
 # ---- training -------------------------------------------------------------------------------------------------------
 
 
-def training(shape: Shape, num_threads: int | None = None, contender: type[Contender] = Fastnn) -> Workload:
-    """One epoch of a contender. ``verify``: fastnn against float64, the others against fastnn's loss."""
+def training(
+    shape: Shape, num_threads: int | None = None, contender: type[Contender] = Fastnn, piece: str = "epoch"
+) -> Workload:
+    """One epoch of a contender, in pieces "epoch" or "step". Verified: fastnn by float64, others by fastnn's loss."""
     it = contender(shape, num_threads)
     data = load(shape)
     it.feed(data)
@@ -212,8 +173,10 @@ def training(shape: Shape, num_threads: int | None = None, contender: type[Conte
         _check_close(f"{it.name}, {shape.name}: loss", it.epoch(), epoch_loss(shape), _EPOCH_TOLERANCE, floor=0.0)
 
     run = (lambda: it.epoch(shuffle=True)) if isinstance(it, Fastnn) else it.epoch
-    flops = shape.rows * shape.flops_training
-    return Workload(shape.name, it.name, num_threads, "samples", shape.rows, flops, it.prepare, run, verify)
+    pieces, steps = (1, shape.steps) if piece == "epoch" else (shape.steps, 1)
+    n, flops, size = steps * shape.batch_size, shape.batch_size * shape.flops_training, shape.bytes_training
+    work = (piece, pieces, n, steps * flops, steps * size)
+    return Workload(shape.name, it.name, num_threads, *work, it.prepare, run, verify)
 
 
 @lru_cache(maxsize=16)
@@ -260,7 +223,7 @@ def _described(shape: Shape) -> reference.Network:
         dropout = reference.Dropout(layer.threshold, float(np.float32(layer.train_scale)), layer.predict_scale)
     layers = [reference.Layer(units, shape.activation, dropout) for units in shape.widths[1:-1]]
     layers.append(reference.Layer(shape.widths[-1], "linear"))
-    return reference.Network(shape.widths[0], 1 / 255 if shape.is_of_digits else 1.0, 0.0, None, layers)
+    return reference.Network(shape.widths[0], 1 / 255 if shape.samples == "bytes" else 1.0, 0.0, None, layers)
 
 
 # ---- inference ------------------------------------------------------------------------------------------------------
@@ -271,7 +234,7 @@ def inference(
 ) -> Workload:
     """Probabilities (for squared error: outputs) of n_batch rows, initial parameters. Verified against float64."""
     it = contender(shape, num_threads)
-    data = _digits(n_batch) if shape.is_of_digits else _numbers(n_batch, shape.widths[0], shape.widths[-1])
+    data = load(shape, n_batch)
     run = it.predictor(data.x if isinstance(it, Fastnn) else data.floats)
 
     def verify() -> None:
@@ -283,8 +246,9 @@ def inference(
         what = f"{it.name}, {shape.name}, {n_batch} rows: output"
         _check_close(what, np.asarray(run())[:1000], truth, _OUTPUT_TOLERANCE, floor=max(1.0, np.abs(truth).max()))
 
-    name, flops = f"{shape.name}_predict_{n_batch}", n_batch * shape.flops_forward
-    return Workload(name, it.name, num_threads, "samples", n_batch, flops, it.prepare, run, verify)
+    name = Row(shape, "us/call", n_batch).name
+    work = ("call", 1, n_batch, n_batch * shape.flops_forward, shape.bytes_forward(n_batch))
+    return Workload(name, it.name, num_threads, *work, it.prepare, run, verify)
 
 
 # ---- element-wise functions -----------------------------------------------------------------------------------------
@@ -307,19 +271,32 @@ def function(name: str, n: int = shapes.VECTOR, contender: str = "fastnn") -> Wo
     def verify() -> None:
         _check_close(f"{contender}, {name}", run(), reference.apply(x, name), _FUNCTION_TOLERANCE)
 
-    return Workload(name, contender, 1, "values", n, 0, lambda: None, run, verify)
+    return Workload(name, contender, 1, "call", 1, n, 0, 8 * n, lambda: None, run, verify)
 
 
 # ---- all of it ------------------------------------------------------------------------------------------------------
 
 
+def why_not(contender: type[Contender], row: Row, num_threads: int | None) -> str | None:
+    """Why a contender cannot do this here; None: it can."""
+    if row.n_batch is None and not contender.trains:
+        return f"{contender.name} does not train"
+    return contender.why_not(row.shape, num_threads)
+
+
+def of_row(row: Row, num_threads: int | None = None, contender: type[Contender] = Fastnn) -> Workload:
+    if row.n_batch is None:
+        return training(row.shape, num_threads, contender, row.unit.split("/")[1])
+    return inference(row.shape, row.n_batch, num_threads, contender)
+
+
 def suite(num_threads: int | None = None, smoke: bool = False) -> Iterator[Workload]:
     """Every workload on fastnn, one after the other, each built when it is its turn. smoke: with few rows."""
     steps = 2 if smoke else 10**9
-    for shape in (*shapes.TRAINING, *shapes.DENSE, *shapes.DROPOUT):
+    for row in shapes.ROWS:
+        yield of_row(row.smaller(steps, 100) if smoke else row, num_threads)
+    for shape in (*shapes.DENSE, *shapes.DROPOUT):
         yield training(shape.shortened(steps), num_threads)
-    for n_batch in shapes.INFERENCE:
-        yield inference(shapes.A, min(n_batch, 100) if smoke else n_batch, num_threads)
     for shape in shapes.DENSE:
         yield inference(shape, shape.batch_size, num_threads)
     for name in shapes.FUNCTIONS:

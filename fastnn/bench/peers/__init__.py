@@ -6,10 +6,24 @@ the clock runs, so that no peer pays for shuffling or gathering.
 
 from ._jax import Jax
 from ._numpy import NumPy
+from ._onnxruntime import OnnxRuntime
 from ._peer import Peer
 from ._sklearn import ScikitLearn
-from ._torch import TorchEager, TorchHandWritten
+from ._tensorflow import TensorFlow
+from ._torch import TorchCompiled, TorchEager, TorchHandWritten
 
-__all__ = ["PEERS", "Jax", "NumPy", "Peer", "ScikitLearn", "TorchEager", "TorchHandWritten"]
+__all__ = [
+    "PEERS",
+    "Jax",
+    "NumPy",
+    "OnnxRuntime",
+    "Peer",
+    "ScikitLearn",
+    "TensorFlow",
+    "TorchCompiled",
+    "TorchEager",
+    "TorchHandWritten",
+]
 
-PEERS: dict[str, type[Peer]] = {peer.name: peer for peer in (NumPy, TorchEager, TorchHandWritten, ScikitLearn, Jax)}
+_ALL = (NumPy, TorchEager, TorchHandWritten, TorchCompiled, Jax, TensorFlow, ScikitLearn, OnnxRuntime)
+PEERS: dict[str, type[Peer]] = {peer.name: peer for peer in _ALL}

@@ -5,28 +5,25 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
+from ..samples import Array, Samples
 from ..shapes import Shape
-from ..workloads import Array, Data
-from ._peer import Peer
+from ._peer import FixedThreads
 
 
-class Jax(Peer):
+class Jax(FixedThreads):
     """An epoch is one compiled scan over the batches, the parameters donated."""
 
     name = "jax"
     package = "jax"
-    _n_threads: ClassVar[int | None] = None  # of this process, once JAX has started
 
     @classmethod
     def why_not(cls, shape: Shape, num_threads: int | None) -> str | None:
         if num_threads is not None and not hasattr(os, "sched_getaffinity"):
             return "JAX's threads can only be set on Linux"
-        if cls._n_threads is not None and num_threads not in (None, cls._n_threads):
-            return f"JAX chooses its threads when it starts: {cls._n_threads} in this process"
         if num_threads is not None and num_threads > len(os.sched_getaffinity(0)):
             return f"JAX has no more threads than CPUs, {len(os.sched_getaffinity(0))}"
         return super().why_not(shape, num_threads)
@@ -39,17 +36,17 @@ class Jax(Peer):
         self._start(num_threads)
         self._epoch = jax.jit(self._scan, donate_argnums=0)
 
-    @classmethod
-    def _start(cls, num_threads: int | None) -> None:
+    @staticmethod
+    def _start(num_threads: int | None) -> None:
         """XLA starts a thread for each CPU that it may use at its first work, and never again."""
         import jax
 
-        if cls._n_threads is not None:
+        if Jax.has_started:
             return
+        Jax.has_started, Jax.n_threads = True, num_threads
         jax.config.update("jax_platforms", "cpu")  # type: ignore[no-untyped-call]
         if num_threads is None:
             jax.devices()
-            cls._n_threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
             return
         cpus, before = os.sched_getaffinity(0), set(os.listdir("/proc/self/task"))
         os.sched_setaffinity(0, sorted(cpus)[:num_threads])
@@ -60,11 +57,10 @@ class Jax(Peer):
             for thread in set(os.listdir("/proc/self/task")) - before:
                 with suppress(ProcessLookupError):  # it may have ended
                     os.sched_setaffinity(int(thread), cpus)
-        cls._n_threads = num_threads
 
-    def feed(self, data: Data) -> None:
+    def feed(self, data: Samples) -> None:
         size, n_in = self.shape.batch_size, self.shape.widths[0]
-        y = data.y.astype(np.int32) if self.is_classifier else data.y
+        y = data.y.astype(np.int32) if self.shape.is_classifier else data.y
         self._xs = self._put(data.floats.reshape(-1, size, n_in))
         self._ys = self._put(y.reshape(-1, size, *y.shape[1:]))
 
@@ -91,7 +87,7 @@ class Jax(Peer):
 
     def _loss(self, params: Any, x: Any, y: Any) -> Any:
         jax, outputs = self._jax, self._outputs(params, x)
-        if not self.is_classifier:
+        if not self.shape.is_classifier:
             return 0.5 * ((outputs - y) ** 2).sum() / len(y)
         return -jax.numpy.take_along_axis(jax.nn.log_softmax(outputs), y[:, None], axis=1).mean()
 
@@ -104,7 +100,7 @@ class Jax(Peer):
     def predictor(self, x: Array) -> Callable[[], Any]:
         def outputs(params: Any, x: Any) -> Any:
             z = self._outputs(params, x)
-            return self._jax.nn.softmax(z) if self.is_classifier else z
+            return self._jax.nn.softmax(z) if self.shape.is_classifier else z
 
         compiled, rows = self._jax.jit(outputs), self._put(x)
         return lambda: compiled(self._params, rows).block_until_ready()

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from ..samples import Array, Samples
 from ..shapes import Shape
-from ..workloads import Array, Data
 from ._peer import Peer, blas_threads, why_no_blas_threads
 
 
@@ -36,8 +36,8 @@ class NumPy(Peer):
         self._column = np.empty((n_batch, 1), np.float32)
         self._rows = np.arange(n_batch)
 
-    def feed(self, data: Data) -> None:
-        y = data.y.astype(np.intp) if self.is_classifier else data.y
+    def feed(self, data: Samples) -> None:
+        y = data.y.astype(np.intp) if self.shape.is_classifier else data.y
         self._batches = list(zip(_cut(data.floats, self.shape), _cut(y, self.shape), strict=True))
 
     def prepare(self) -> None:
@@ -49,7 +49,7 @@ class NumPy(Peer):
         loss = 0.0
         for x, y in self._batches:
             self._forward(x)
-            loss += self._softmax_loss(y) if self.is_classifier else self._squared_loss(y)
+            loss += self._softmax_loss(y) if self.shape.is_classifier else self._squared_loss(y)
             self._backward(x)
         return loss / self.shape.rows
 
@@ -115,7 +115,7 @@ class NumPy(Peer):
 
         def run() -> Array:
             out = self._forward(x)
-            if self.is_classifier:
+            if self.shape.is_classifier:
                 self._softmax(out)
             return out
 

@@ -1,14 +1,16 @@
-"""PyTorch, with autograd and without."""
+"""PyTorch: with autograd, without, and compiled."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
+from shutil import which
 from typing import Any
 
 import numpy as np
 
+from ..samples import Array, Samples
 from ..shapes import Shape
-from ..workloads import Array, Data
 from ._peer import Peer
 
 
@@ -21,9 +23,9 @@ class _Torch(Peer):
 
         self._torch: Any = torch
 
-    def feed(self, data: Data) -> None:
+    def feed(self, data: Samples) -> None:
         torch, size = self._torch, self.shape.batch_size
-        y = torch.from_numpy(data.y.astype(np.int64) if self.is_classifier else data.y)
+        y = torch.from_numpy(data.y.astype(np.int64) if self.shape.is_classifier else data.y)
         self._xs = torch.from_numpy(data.floats).split(size)
         self._ys = y.split(size)
 
@@ -64,7 +66,7 @@ class TorchEager(_Torch):
         return float(total) / len(self._xs)
 
     def _loss(self, outputs: Any, y: Any) -> Any:
-        if self.is_classifier:
+        if self.shape.is_classifier:
             return self._torch.nn.functional.cross_entropy(outputs, y)
         return (outputs - y).square().sum() * (0.5 / len(y))
 
@@ -74,7 +76,70 @@ class TorchEager(_Torch):
         def run() -> Any:
             with torch.inference_mode():
                 outputs = model(tensor)
-                return outputs.softmax(1) if self.is_classifier else outputs
+                return outputs.softmax(1) if self.shape.is_classifier else outputs
+
+        return run
+
+
+class TorchCompiled(_Torch):
+    """A whole step, gradients and update, as one function through torch.compile, parameters updated in place."""
+
+    name = "torch compiled"
+
+    @classmethod
+    def why_not(cls, shape: Shape, num_threads: int | None) -> str | None:
+        if which(os.environ.get("CXX", "g++")) is None:
+            return "torch.compile needs a C++ compiler"
+        return super().why_not(shape, num_threads)
+
+    def __init__(self, shape: Shape, num_threads: int | None = None) -> None:
+        super().__init__(shape, num_threads)
+        self._params = [self._torch.from_numpy(value.copy()) for value in self._initial]
+        self._torch.compiler.reset()  # it keeps a few versions of a function, then compiles no more
+        self._compiled = self._torch.compile(self._step, fullgraph=True, dynamic=False)
+
+    def prepare(self) -> None:
+        super().prepare()
+        for value, initial in zip(self._params, self._initial, strict=True):
+            value.copy_(self._torch.from_numpy(initial))
+
+    def epoch(self) -> float:
+        with self._torch.no_grad():
+            total = self._torch.zeros(())
+            for x, y in zip(self._xs, self._ys, strict=True):
+                self._compiled(self._params, x, y, total)
+            return float(total) / len(self._xs)
+
+    def _step(self, params: Any, x: Any, y: Any, total: Any) -> None:
+        grads, loss = self._torch.func.grad_and_value(self._loss)(params, x, y)
+        for value, grad in zip(params, grads, strict=True):
+            value.sub_(grad, alpha=self.shape.learning_rate)
+        total.add_(loss)
+
+    def _loss(self, params: Any, x: Any, y: Any) -> Any:
+        outputs = self._outputs(params, x)
+        if self.shape.is_classifier:
+            return self._torch.nn.functional.cross_entropy(outputs, y)
+        return (outputs - y).square().sum() * (0.5 / len(y))
+
+    def _outputs(self, params: Any, x: Any) -> Any:
+        activation = {"relu": self._torch.relu, "tanh": self._torch.tanh, "linear": lambda z: z}[self.shape.activation]
+        for i in range(0, len(params) - 2, 2):
+            x = activation(self._torch.addmm(params[i + 1], x, params[i]))
+        return self._torch.addmm(params[-1], x, params[-2])
+
+    def predictor(self, x: Array) -> Callable[[], Any]:
+        torch, tensor = self._torch, self._torch.from_numpy(x)
+
+        def outputs(params: Any, x: Any) -> Any:
+            z = self._outputs(params, x)
+            return z.softmax(1) if self.shape.is_classifier else z
+
+        compiled = torch.compile(outputs, fullgraph=True, dynamic=False)
+
+        def run() -> Any:
+            with torch.inference_mode():
+                return compiled(self._params, tensor)
 
         return run
 
@@ -93,9 +158,9 @@ class TorchHandWritten(_Torch):
         self._outputs = [self._torch.empty(n_batch, units) for units in self.shape.widths[1:]]
         self._deltas = [self._torch.empty_like(output) for output in self._outputs]
 
-    def feed(self, data: Data) -> None:
+    def feed(self, data: Samples) -> None:
         super().feed(data)
-        if self.is_classifier:
+        if self.shape.is_classifier:
             self._ys = [y[:, None] for y in self._ys]
             self._minus_one = self._torch.full((self.shape.batch_size, 1), -1.0)
 
@@ -126,7 +191,7 @@ class TorchHandWritten(_Torch):
     def _loss(self, out: Any, y: Any) -> Any:
         """Sum over the batch; the last delta is its gradient."""
         torch, delta = self._torch, self._deltas[-1]
-        if not self.is_classifier:
+        if not self.shape.is_classifier:
             torch.sub(out, y, out=delta)
             return delta.square().sum() * 0.5
         torch.log_softmax(out, 1, out=out)
@@ -159,6 +224,6 @@ class TorchHandWritten(_Torch):
         def run() -> Any:
             with torch.inference_mode():
                 out = self._forward(tensor)
-                return torch.softmax(out, 1, out=out) if self.is_classifier else out
+                return torch.softmax(out, 1, out=out) if self.shape.is_classifier else out
 
         return run
