@@ -1,4 +1,4 @@
-"""The command line: `fastnn book` trains the book's systems, `fastnn info` tells what the library runs on.
+"""The command line: `fastnn book` trains the book's systems, `bench` times them, `info` tells what the library runs on.
 
 Results go to stdout, what went wrong to stderr, in one line. Exit status: 0 done, 1 failed, 2 a wrong argument,
 130 interrupted, 141 nobody reads stdout any more.
@@ -20,6 +20,7 @@ import numpy as np
 from . import _checks, book, runtime
 from ._progress import say
 from ._version import __version__
+from .bench import command as bench
 from .book import _data, _run
 from .datasets import Dataset
 from .history import History
@@ -36,7 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     atexit.register(gc.freeze)  # else the interpreter looks through all objects for cycles before it ends: 10 ms
     try:
         arguments = _parser().parse_args(argv)
-        arguments.run(arguments)
+        status: int | None = arguments.run(arguments)
         print(end="", flush=True)  # what is left in the buffer, while a closed pipe can still be told of
     except KeyboardInterrupt:
         return _failed("interrupted", 130)
@@ -45,7 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 141
     except (FloatingPointError, ImportError, OSError) as error:
         return _failed(str(error), 1)
-    return 0
+    return status or 0
 
 
 def _failed(message: str, status: int) -> int:
@@ -69,11 +70,14 @@ def _parser() -> argparse.ArgumentParser:
         parser_of_system.set_defaults(system=system, name=name)
         _add_flags(parser_of_system, system)
 
+    bench.add_flags(_add(commands, "bench", bench.SAYS, bench.run))
     _add(commands, "info", "print version, instruction sets and threads", _info)
     return parser
 
 
-def _add(commands: Any, name: str, says: str, run: Callable[[argparse.Namespace], None]) -> argparse.ArgumentParser:
+def _add(
+    commands: Any, name: str, says: str, run: Callable[[argparse.Namespace], int | None]
+) -> argparse.ArgumentParser:
     parser: argparse.ArgumentParser = commands.add_parser(name, help=says, description=f"{says}.", allow_abbrev=False)
     parser.set_defaults(run=run, parser=parser)
     return parser

@@ -1,48 +1,81 @@
-"""Contenders in rounds, A B C A B C ..., so that what slows the machine slows them all, and a table of the medians."""
+"""Contenders in rounds, A B C A B C ..., so that what slows the machine slows them all."""
 
 from __future__ import annotations
 
 import gc
+import math
 import time
-from collections.abc import Sequence
-from statistics import median
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 
-from .peers import PEERS
-from .shapes import Shape
-from .workloads import Contender, Fastnn, Workload, training
+from .report import Result
+from .samples import load
+from .shapes import Row
+from .workloads import Contender, Workload, of_row, why_not
 
-__all__ = ["contenders", "rounds", "table"]
+__all__ = ["Comparison", "compare", "contenders", "rounds"]
 
-_PAUSE = 0.1  # seconds: the threads of OpenMP, OpenBLAS and XLA spin for up to some 25 ms after their last work
+_PAUSE = 0.05  # seconds: the threads of OpenMP, OpenBLAS and XLA spin for up to some 25 ms after their last work
+_SHORTEST = 0.02  # seconds: what is quicker runs several times in a round
 
 
-def contenders(shape: Shape, num_threads: int | None) -> tuple[list[Workload], dict[str, str]]:
-    """Training of this shape by fastnn and every peer that can do it here, verified; and why the others cannot."""
+@dataclass
+class Comparison:
+    """One row: the result of each contender, and why others have none."""
+
+    results: list[Result] = field(default_factory=list)
+    reasons: dict[str, str] = field(default_factory=dict)
+
+
+def compare(row: Row, num_threads: int, n_rounds: int, everyone: Iterable[type[Contender]]) -> Comparison:
+    """Verifies every contender that can do the row here, then times them. WrongResult: nothing was timed."""
+    ready, reasons = contenders(row, num_threads, everyone)
+    description = f"{row.description}; {load(row.shape, 1).source}"
+    results = [
+        Result(
+            row.name,
+            description,
+            workload.contender,
+            num_threads,
+            row.unit,
+            [each / workload.pieces for each in seconds],
+            workload.samples,
+            workload.flops,
+            workload.bytes,
+        )
+        for workload, seconds in zip(ready, rounds(ready, n_rounds), strict=True)
+    ]
+    return Comparison(results, reasons)
+
+
+def contenders(
+    row: Row, num_threads: int | None, everyone: Iterable[type[Contender]]
+) -> tuple[list[Workload], dict[str, str]]:
+    """The row by everyone who can do it here, verified; and why the others cannot."""
     ready, reasons = [], {}
-    everyone: list[type[Contender]] = [Fastnn, *PEERS.values()]
     for contender in everyone:
-        reason = contender.why_not(shape, num_threads)
+        reason = why_not(contender, row, num_threads)
         if reason is not None:
             reasons[contender.name] = reason
             continue
-        workload = training(shape, num_threads, contender)
+        workload = of_row(row, num_threads, contender)
         workload.verify()
         ready.append(workload)
     return ready, reasons
 
 
-def rounds(workloads: Sequence[Workload], n: int) -> dict[str, list[float]]:
-    """Seconds of a run, n of each contender, after one that is not counted."""
-    seconds: dict[str, list[float]] = {workload.contender: [] for workload in workloads}
-    for i in range(n + 1):
-        for workload in workloads:
-            took = _seconds(workload)
-            if i > 0:
-                seconds[workload.contender].append(took)
+def rounds(workloads: Sequence[Workload], n: int) -> list[list[float]]:
+    """Seconds of a run of each, in n rounds. A round before them does not count, but says how often to run."""
+    seconds: list[list[float]] = [[] for _ in workloads]
+    times = [math.ceil(_SHORTEST / _seconds(workload, 1)) for workload in workloads]
+    for _ in range(n):
+        for workload, i, taken in zip(workloads, times, seconds, strict=True):
+            taken.append(_seconds(workload, i))
     return seconds
 
 
-def _seconds(workload: Workload) -> float:
+def _seconds(workload: Workload, times: int) -> float:
+    """Of a run, the mean of so many in a row."""
     workload.prepare()
     gc.collect()
     time.sleep(_PAUSE)
@@ -50,20 +83,9 @@ def _seconds(workload: Workload) -> float:
     gc.disable()
     try:
         began = time.perf_counter()
-        workload.run()
-        return time.perf_counter() - began
+        for _ in range(times):
+            workload.run()
+        return (time.perf_counter() - began) / times
     finally:
         if was_enabled:
             gc.enable()
-
-
-def table(workloads: Sequence[Workload], seconds: dict[str, list[float]]) -> str:
-    """A line each: median, fastest and slowest, units a second, GFLOP/s of the matrix products, ratio to the first."""
-    unit, first = workloads[0].unit, median(seconds[workloads[0].contender])
-    lines = [f"{'':<20}{'median s':>10}{'min':>10}{'max':>10}{f'{unit}/s':>14}{'GFLOP/s':>10}{'ratio':>8}"]
-    for workload in workloads:
-        times = seconds[workload.contender]
-        middle = median(times)
-        columns = f"{middle:>10.4g}{min(times):>10.4g}{max(times):>10.4g}{workload.count / middle:>14,.0f}"
-        lines.append(f"{workload.contender:<20}{columns}{workload.flops / middle / 1e9:>10.1f}{middle / first:>8.2f}")
-    return "\n".join(lines)

@@ -5,7 +5,19 @@ from fnmatch import fnmatchcase
 from functools import partial
 from itertools import pairwise
 
-__all__ = ["DENSE", "DROPOUT", "EDGES", "FUNCTIONS", "INFERENCE", "ROWS", "TRAINING", "VECTOR", "Row", "Shape", "select"]
+__all__ = [
+    "DENSE",
+    "DROPOUT",
+    "EDGES",
+    "FUNCTIONS",
+    "INFERENCE",
+    "ROWS",
+    "TRAINING",
+    "VECTOR",
+    "Row",
+    "Shape",
+    "select",
+]
 
 
 @dataclass(frozen=True)
@@ -54,7 +66,7 @@ class Shape:
         return 3 * self.flops_forward - 2 * self.widths[0] * self.widths[1]
 
     def bytes_forward(self, n_batch: int) -> int:
-        """Bytes that a call on n_batch rows cannot do without: input and parameters read, each layer's output written."""
+        """Bytes that a call on n_batch rows cannot do without: it reads input and parameters, writes layers' outputs."""
         return self._bytes_in(n_batch) + 4 * self.n_parameters + 4 * n_batch * sum(self.widths[1:])
 
     @property
@@ -160,7 +172,7 @@ ROWS = (
 
 
 def select(patterns: list[str]) -> list[Row]:
-    """The rows whose names match a pattern such as "A" or "predict_*"; all for none. ValueError: one that matches none."""
+    """The rows that a pattern such as "A" or "predict_*" names; all for none. ValueError: a pattern names no row."""
     for pattern in patterns:
         if not any(fnmatchcase(row.name, pattern) for row in ROWS):
             raise ValueError(f"must be one of {', '.join(row.name for row in ROWS)}, or a pattern, got {pattern!r}")
