@@ -5,26 +5,21 @@ from collections.abc import Callable
 import pytest
 
 from fastnn.bench import shapes, workloads
-from fastnn.bench.peers import PEERS
-from fastnn.bench.workloads import Contender, Fastnn
+from fastnn.bench.shapes import Row
+from fastnn.bench.workloads import Contender
 
-CONTENDERS = [
-    pytest.param(Fastnn, id="fastnn"),
-    *(pytest.param(peer, id=name, marks=pytest.mark.peer) for name, peer in PEERS.items()),
-]
+ROWS = [row for row in shapes.ROWS if not row.trains]
 
 
-@pytest.mark.parametrize("contender", CONTENDERS)
-@pytest.mark.parametrize("n_batch", shapes.INFERENCE)
-@pytest.mark.parametrize("num_threads", [1, 2])
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
 def test_probabilities(
     measure: Callable[..., None],
-    rows: Callable[[int], int],
+    sized: Callable[[Row], Row],
+    can: Callable[[type[Contender], Row, int], None],
     num_threads: int,
-    n_batch: int,
+    row: Row,
     contender: type[Contender],
 ) -> None:
-    reason = contender.why_not(shapes.A, num_threads)
-    if reason is not None:
-        pytest.skip(reason)
-    measure(workloads.inference(shapes.A, rows(n_batch), num_threads, contender))
+    row = sized(row)
+    can(contender, row, num_threads)
+    measure(workloads.of_row(row, num_threads, contender))

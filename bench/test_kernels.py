@@ -24,35 +24,32 @@ def test_function_of_numpy(measure: Callable[..., None], name: str) -> None:
     measure(workloads.function(name, contender="numpy"))
 
 
-@pytest.mark.parametrize("contender", CONTENDERS)
+@pytest.mark.parametrize("library", CONTENDERS)
 @pytest.mark.parametrize("shape", shapes.DENSE, ids=lambda shape: shape.name)
-@pytest.mark.parametrize("num_threads", [1, 2])
-def test_dense_forward(
-    measure: Callable[..., None], num_threads: int, shape: Shape, contender: type[Contender]
-) -> None:
-    reason = contender.why_not(shape, num_threads)
+def test_dense_forward(measure: Callable[..., None], num_threads: int, shape: Shape, library: type[Contender]) -> None:
+    reason = library.why_not(shape, num_threads)
     if reason is not None:
         pytest.skip(reason)
-    measure(workloads.inference(shape, shape.batch_size, num_threads, contender))
+    measure(workloads.inference(shape, shape.batch_size, num_threads, library))
 
 
-@pytest.mark.parametrize("contender", CONTENDERS)
+@pytest.mark.parametrize("library", CONTENDERS)
 @pytest.mark.parametrize("shape", shapes.DENSE, ids=lambda shape: shape.name)
-@pytest.mark.parametrize("num_threads", [1, 2])
 def test_dense_training(
     measure: Callable[..., None],
-    sized: Callable[[Shape], Shape],
+    shortened: Callable[[Shape], Shape],
     num_threads: int,
     shape: Shape,
-    contender: type[Contender],
+    library: type[Contender],
 ) -> None:
-    reason = contender.why_not(shape, num_threads)
+    reason = library.why_not(shape, num_threads)
     if reason is not None:
         pytest.skip(reason)
-    measure(workloads.training(sized(shape), num_threads, contender), rounds=5)
+    measure(workloads.training(shortened(shape), num_threads, library), rounds=5)
 
 
 @pytest.mark.parametrize("shape", shapes.DROPOUT, ids=lambda shape: shape.name)
-@pytest.mark.parametrize("num_threads", [1, 2])
-def test_dropout(measure: Callable[..., None], sized: Callable[[Shape], Shape], num_threads: int, shape: Shape) -> None:
-    measure(workloads.training(sized(shape), num_threads), rounds=5)
+def test_dropout(
+    measure: Callable[..., None], shortened: Callable[[Shape], Shape], num_threads: int, shape: Shape
+) -> None:
+    measure(workloads.training(shortened(shape), num_threads), rounds=5)

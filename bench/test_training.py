@@ -5,28 +5,21 @@ from collections.abc import Callable
 import pytest
 
 from fastnn.bench import shapes, workloads
-from fastnn.bench.peers import PEERS
-from fastnn.bench.shapes import Shape
-from fastnn.bench.workloads import Contender, Fastnn
+from fastnn.bench.shapes import Row
+from fastnn.bench.workloads import Contender
 
-CONTENDERS = [
-    pytest.param(Fastnn, id="fastnn"),
-    *(pytest.param(peer, id=name, marks=pytest.mark.peer) for name, peer in PEERS.items()),
-]
+ROWS = [row for row in shapes.ROWS if row.trains]
 
 
-@pytest.mark.parametrize("contender", CONTENDERS)
-@pytest.mark.parametrize("shape", shapes.TRAINING, ids=lambda shape: shape.name)
-@pytest.mark.parametrize("num_threads", [1, 2])
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
 def test_epoch(
     measure: Callable[..., None],
-    sized: Callable[[Shape], Shape],
+    sized: Callable[[Row], Row],
+    can: Callable[[type[Contender], Row, int], None],
     num_threads: int,
-    shape: Shape,
+    row: Row,
     contender: type[Contender],
 ) -> None:
-    shape = sized(shape)
-    reason = contender.why_not(shape, num_threads)
-    if reason is not None:
-        pytest.skip(reason)
-    measure(workloads.training(shape, num_threads, contender), rounds=5)
+    row = sized(row)
+    can(contender, row, num_threads)
+    measure(workloads.of_row(row, num_threads, contender), rounds=5)

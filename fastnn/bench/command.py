@@ -73,7 +73,7 @@ def _rows(options: argparse.Namespace) -> list[shapes.Row]:
         rows = shapes.select(options.workloads)
     except ValueError as error:
         options.parser.error(f"argument WORKLOAD: {error}")
-    return [row.smaller(_SMOKE_STEPS, _SMOKE_ROWS) for row in rows] if options.smoke else rows
+    return list(dict.fromkeys(row.smaller(_SMOKE_STEPS, _SMOKE_ROWS) for row in rows)) if options.smoke else rows
 
 
 def _check_paths(options: argparse.Namespace) -> None:
@@ -112,9 +112,9 @@ def _measured(rows: Sequence[shapes.Row], num_threads: int, options: argparse.Na
     from .compare import compare
     from .peers import PEERS
     from .report import Report
-    from .workloads import Fastnn, WrongResult
+    from .workloads import Contender, Fastnn, WrongResult
 
-    everyone = [Fastnn, *PEERS.values()] if options.peers else [Fastnn]
+    everyone: list[type[Contender]] = [Fastnn, *PEERS.values()] if options.peers else [Fastnn]
     packages = [peer.package for peer in PEERS.values()] if options.peers else []
     report, status = Report(machine.facts(packages), options.rounds, [machine.limits(num_threads)]), 0
     print(report.header(), flush=True)

@@ -27,6 +27,7 @@ def facts(packages: Iterable[str] = ()) -> dict[str, Any]:
     """
     return {
         **runtime.config(),
+        "available_isas": list(runtime.available_isas()),
         "cpus": cpus(),
         "compiler": _compiler(),
         "blas": _blas(),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +46,8 @@ def save(report: Report, path: Path) -> list[Path]:
         figures = {path / "times.png": times, path / "roofline.png": roofline}
     else:
         whole = Figure((_WIDTH, size_times[1] + size_roof[1]), layout="constrained")
-        upper, lower = whole.subfigures(2, height_ratios=[size_times[1], size_roof[1]])
+        halves: Any = whole.subfigures(2, 1, height_ratios=[size_times[1], size_roof[1]])
+        upper, lower = halves
         draw_times(report, upper.subplots(rows, squeeze=False)[:, 0])
         draw_roofline(report, lower.subplots(1, columns, squeeze=False, sharey=True)[0])
         figures = {path: whole}
@@ -55,8 +56,8 @@ def save(report: Report, path: Path) -> list[Path]:
     return list(figures)
 
 
-def _panels(report: Report) -> Iterator[tuple[str, int, list[list[Result]]]]:
-    """Title, threads and workloads: training and prediction apart, as their times are of different kinds."""
+def _panels(report: Report) -> Iterator[tuple[str, list[list[Result]]]]:
+    """Title and workloads: training and prediction apart, as their times are of different kinds."""
     for limits in report.limits:
         for title, is_call in (("training", False), ("prediction", True)):
             groups = [
@@ -65,7 +66,7 @@ def _panels(report: Report) -> Iterator[tuple[str, int, list[list[Result]]]]:
                 if group[0].num_threads == limits.num_threads and group[0].unit.endswith("/call") == is_call
             ]
             if groups:
-                yield f"{title}, {_threads(limits.num_threads)}", limits.num_threads, groups
+                yield f"{title}, {_threads(limits.num_threads)}", groups
 
 
 def _threads(n: int) -> str:
@@ -74,27 +75,33 @@ def _threads(n: int) -> str:
 
 def _colours(results: Iterable[Result]) -> dict[str, Any]:
     """One for each contender, fastnn's a strong one."""
-    from matplotlib import colormaps
+    from matplotlib import color_sequences
 
     names = list(dict.fromkeys(result.contender for result in results))
-    others = iter(colormaps["Set2"].colors)
+    others = iter(color_sequences["Set2"])
     return {name: "black" if name == _FASTNN else next(others) for name in names}
 
 
-def draw_times(report: Report, axes: Sequence[Any]) -> None:
+def draw_times(report: Report, axes: Any) -> None:
     """A bar each: the median time as a multiple of fastnn's, with a line from the fastest round to the slowest."""
+    from matplotlib.patches import Patch
+    from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
+
     colours = _colours(report.results)
-    for ax, (title, _, groups) in zip(axes, _panels(report), strict=True):
-        for name, colour in colours.items():
-            _draw_bars(ax, groups, name, colour, (list(colours).index(name) + 0.5) / len(colours) - 0.5, len(colours))
+    for ax, (title, groups) in zip(axes, _panels(report), strict=True):
+        for i, (name, colour) in enumerate(colours.items()):
+            _draw_bars(ax, groups, name, colour, (i + 0.5) / len(colours) - 0.5, len(colours))
         ax.axhline(1, color="black", linewidth=0.8)
         ax.set(title=title, yscale="log", ylabel=f"time, {_FASTNN} = 1", xlim=(-0.6, len(groups) - 0.4))
         ax.set_xticks(range(len(groups)), [group[0].workload.replace("predict_", "") for group in groups])
         ax.tick_params(axis="x", labelrotation=20 if len(groups) > 6 else 0)
-        ax.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
-        ax.grid(axis="y", which="both", linewidth=0.3)
+        ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        ax.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+        ax.yaxis.set_minor_formatter(NullFormatter())
+        ax.grid(axis="y", linewidth=0.4)
         ax.set_axisbelow(True)
-    axes[0].legend(ncols=5, fontsize="small", loc="upper left", bbox_to_anchor=(0, 1.45), frameon=False)
+    handles = [Patch(color=colour, label=name) for name, colour in colours.items()]
+    axes[0].figure.legend(handles=handles, ncols=5, loc="outside upper center", frameon=False)
 
 
 def _draw_bars(ax: Any, groups: list[list[Result]], name: str, colour: Any, offset: float, count: int) -> None:
@@ -113,7 +120,7 @@ def _draw_bars(ax: Any, groups: list[list[Result]], name: str, colour: Any, offs
     ax.bar(places, heights, yerr=(below, above), **bars)
 
 
-def draw_roofline(report: Report, axes: Sequence[Any]) -> None:
+def draw_roofline(report: Report, axes: Any) -> None:
     """GFLOP/s against arithmetic intensity, under the measured peak of as many threads.
 
     Intensity is the floating-point operations of the matrix products for each byte that a step or a call cannot do
@@ -127,16 +134,33 @@ def draw_roofline(report: Report, axes: Sequence[Any]) -> None:
         ax.axhline(limits.peak_gflops, color="firebrick", label="measured peak")
         for name, colour in colours.items():
             mine = [result for result in results if result.contender == name]
-            size = 36 if name == _FASTNN else 16
+            style = {"s": 36, "zorder": 3} if name == _FASTNN else {"s": 16, "zorder": 2, "alpha": 0.8}
             where = [result.intensity for result in mine], [result.gflops for result in mine]
-            ax.scatter(*where, s=size, color=colour, label=name, zorder=3 if name == _FASTNN else 2)
-        for result in results:
-            if result.contender == _FASTNN and not result.unit.endswith("/call"):
-                place = (result.intensity, result.gflops)
-                ax.annotate(result.workload, place, (4, 4), textcoords="offset points", fontsize="x-small")
+            ax.scatter(*where, color=colour, label=name, **style)
+        _draw_names(ax, [result for result in results if result.contender == _FASTNN])
         low = 10 ** math.floor(math.log10(min(result.gflops for result in results)))
-        ax.set(xscale="log", yscale="log", ylim=(low, 2 * limits.peak_gflops), title=_threads(limits.num_threads))
+        ax.set(xscale="log", yscale="log", ylim=(low, 6 * limits.peak_gflops), title=_threads(limits.num_threads))
         ax.set_xlabel("floating-point operations a byte")
         ax.grid(which="major", linewidth=0.3)
     axes[0].set_ylabel("GFLOP/s")
     axes[0].legend(fontsize="x-small", loc="lower right")
+
+
+def _draw_names(ax: Any, results: list[Result]) -> None:
+    """Of trainings, above their points, each moved up until it covers no other, with a line where it moved."""
+    taken: list[tuple[float, float]] = []  # in decades
+    for result in sorted(results, key=lambda result: result.gflops):
+        if result.unit.endswith("/call"):
+            continue
+        x, y = math.log10(result.intensity), math.log10(result.gflops) + 0.1
+        while any(abs(x - u) < 0.75 and abs(y - v) < 0.13 for u, v in taken):
+            y += 0.02
+        taken.append((x, y))
+        ax.annotate(
+            result.workload,
+            (result.intensity, result.gflops),
+            (10**x, 10**y),
+            fontsize="x-small",
+            ha="center",
+            arrowprops={"arrowstyle": "-", "linewidth": 0.4, "shrinkA": 0, "shrinkB": 0},
+        )

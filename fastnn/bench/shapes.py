@@ -66,7 +66,7 @@ class Shape:
         return 3 * self.flops_forward - 2 * self.widths[0] * self.widths[1]
 
     def bytes_forward(self, n_batch: int) -> int:
-        """Bytes that a call on n_batch rows cannot do without: it reads input and parameters, writes layers' outputs."""
+        """Bytes that a call on n_batch rows cannot do without: input and parameters read, outputs written."""
         return self._bytes_in(n_batch) + 4 * self.n_parameters + 4 * n_batch * sum(self.widths[1:])
 
     @property
@@ -100,7 +100,7 @@ F = _regression("F_4_32_16_4", (4, 32, 16, 4), batch_size=200, rows=40_000)
 
 def _wide(units: int, steps: int) -> Shape:
     widths = (784, *[units] * 4, 10)
-    return Shape(f"C_{units}", widths, "dense", batch_size=512, rows=512 * steps, learning_rate=0.01)
+    return Shape(f"C_{units}", widths, "dense", batch_size=512, rows=512 * steps)
 
 
 TRAINING = (
@@ -137,6 +137,10 @@ class Row:
     shape: Shape
     unit: str
     n_batch: int | None = None
+
+    @property
+    def trains(self) -> bool:
+        return self.n_batch is None
 
     @property
     def name(self) -> str:

@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from typing import Any, ClassVar
 
 from ..shapes import Shape
-from ..workloads import Contender, build, parameters
+from ..workloads import Contender, initial_parameters
 
 _TRIAL = 0.03  # seconds that each of several ways is tried for
 
@@ -20,7 +20,7 @@ class Peer(Contender):
 
     def __init__(self, shape: Shape, num_threads: int | None = None) -> None:
         super().__init__(shape, num_threads)
-        self._initial = parameters(build(shape))
+        self._initial = initial_parameters(shape)
 
     @classmethod
     def why_not(cls, shape: Shape, num_threads: int | None) -> str | None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from importlib import import_module
 from shutil import which
 from typing import Any
+from warnings import catch_warnings
 
 import numpy as np
 
@@ -22,6 +24,10 @@ class _Torch(Peer):
         import torch
 
         self._torch: Any = torch
+
+    def _copy(self, value: Array) -> Any:
+        """A tensor of its own, to be written to."""
+        return self._torch.from_numpy(value.copy())
 
     def feed(self, data: Samples) -> None:
         torch, size = self._torch, self.shape.batch_size
@@ -53,7 +59,7 @@ class TorchEager(_Torch):
         super().prepare()
         with self._torch.no_grad():
             for parameter, value in zip(self._model.parameters(), self._initial, strict=True):
-                parameter.copy_(self._torch.from_numpy(value.T))
+                parameter.copy_(self._copy(value.T))
 
     def epoch(self) -> float:
         total = self._torch.zeros(())
@@ -94,14 +100,16 @@ class TorchCompiled(_Torch):
 
     def __init__(self, shape: Shape, num_threads: int | None = None) -> None:
         super().__init__(shape, num_threads)
-        self._params = [self._torch.from_numpy(value.copy()) for value in self._initial]
+        self._params = [self._copy(value) for value in self._initial]
+        with catch_warnings(action="ignore", category=DeprecationWarning):
+            import_module("torch.utils.mkldnn")  # which the compiler will do, and deprecates what is in it
         self._torch.compiler.reset()  # it keeps a few versions of a function, then compiles no more
         self._compiled = self._torch.compile(self._step, fullgraph=True, dynamic=False)
 
     def prepare(self) -> None:
         super().prepare()
         for value, initial in zip(self._params, self._initial, strict=True):
-            value.copy_(self._torch.from_numpy(initial))
+            value.copy_(self._copy(initial))
 
     def epoch(self) -> float:
         with self._torch.no_grad():
@@ -151,7 +159,7 @@ class TorchHandWritten(_Torch):
 
     def __init__(self, shape: Shape, num_threads: int | None = None) -> None:
         super().__init__(shape, num_threads)
-        self._params = [self._torch.from_numpy(value.copy()) for value in self._initial]
+        self._params = [self._copy(value) for value in self._initial]
         self._make_buffers(shape.batch_size)
 
     def _make_buffers(self, n_batch: int) -> None:
@@ -167,7 +175,7 @@ class TorchHandWritten(_Torch):
     def prepare(self) -> None:
         super().prepare()
         for value, initial in zip(self._params, self._initial, strict=True):
-            value.copy_(self._torch.from_numpy(initial))
+            value.copy_(self._copy(initial))
 
     def epoch(self) -> float:
         with self._torch.inference_mode():
