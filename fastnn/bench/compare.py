@@ -15,7 +15,7 @@ from .workloads import Contender, Workload, of_row, why_not
 
 __all__ = ["Comparison", "compare", "contenders", "rounds"]
 
-_PAUSE = 0.05  # seconds: the threads of OpenMP, OpenBLAS and XLA spin for up to some 25 ms after their last work
+_PAUSE = 0.03  # seconds: the threads of OpenMP, OpenBLAS and XLA spin for up to some 25 ms after their last work
 _SHORTEST = 0.02  # seconds: what is quicker runs several times in a round
 
 
@@ -67,10 +67,15 @@ def contenders(
 def rounds(workloads: Sequence[Workload], n: int) -> list[list[float]]:
     """Seconds of a run of each, in n rounds. A round before them does not count, but says how often to run."""
     seconds: list[list[float]] = [[] for _ in workloads]
-    times = [math.ceil(_SHORTEST / _seconds(workload, 1)) for workload in workloads]
-    for _ in range(n):
-        for workload, i, taken in zip(workloads, times, seconds, strict=True):
-            taken.append(_seconds(workload, i))
+    gc.collect()
+    gc.freeze()  # what libraries have loaded is not looked at again: that would take longer than most runs
+    try:
+        times = [math.ceil(_SHORTEST / _seconds(workload, 1)) for workload in workloads]
+        for _ in range(n):
+            for workload, i, taken in zip(workloads, times, seconds, strict=True):
+                taken.append(_seconds(workload, i))
+    finally:
+        gc.unfreeze()
     return seconds
 
 
