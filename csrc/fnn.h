@@ -169,13 +169,13 @@ static inline int64_t fnn_product_work(int64_t n_batch, int64_t n_k) { return n_
 /* Places that such a product goes through at a time: their weights for a tile stay in the second-level cache too. */
 #define FNN_NEAR_PLACES 1024
 /* Panels of weights that are turned at a time for a product with a transposed matrix: those of a tile, which then stay
- * in the first-level cache, or, where blocks of a large input pass them one by one, all of a part's. */
-static inline int64_t fnn_turned_panels(int64_t n_batch, int64_t n_k, int64_t n_panels, int n_parts) {
-    return fnn_product_work(n_batch, n_k) == 0 ? 2 : 2 * (n_panels / (2 * n_parts) + 1);
+ * in the first-level cache, or more of them, where blocks of a large input pass them one by one. */
+static inline int64_t fnn_turned_panels(int64_t n_batch, int64_t n_k) {
+    return fnn_product_work(n_batch, n_k) == 0 ? 2 : 64;
 }
-static inline int64_t fnn_turned_work(int64_t n_batch, int64_t n_in, int64_t n_out, int n_parts) {
-    const int64_t places = fnn_product_work(n_batch, n_out) == 0 ? n_out : FNN_NEAR_PLACES;
-    return fnn_turned_panels(n_batch, n_out, fnn_panels(n_in), n_parts) * FNN_LANES * places;
+static inline int64_t fnn_turned_work(int64_t n_batch, int64_t n_k) {
+    const int64_t places = fnn_product_work(n_batch, n_k) == 0 ? n_k : FNN_NEAR_PLACES;
+    return fnn_turned_panels(n_batch, n_k) * FNN_LANES * places;
 }
 
 /* What a gradient g does to the parameter w it belongs to:  w -= rate * g;  v = momentum * v + g, w -= rate * v;
@@ -231,7 +231,7 @@ typedef struct fnn_kernels {
 
     /* Gradient at the logits of the layer below, whose output this layer read:
      * dx = (dy W^T, where kept, times scale) * activation'(x).  x: that layer's activation before dropout.
-     * work: fnn_product_work(n_batch, n_out) + fnn_turned_work(n_batch, n_in, n_out, part.count) floats of its own. */
+     * work: fnn_product_work(n_batch, n_out) + fnn_turned_work(n_batch, n_out) floats of this part's own. */
     void (*dense_backward_input)(float *dx, const float *dy, const float *w, const float *x, const uint16_t *keep,
                                  float scale, fnn_activation activation, float *work, int64_t n_batch, int64_t n_in,
                                  int64_t n_out, fnn_part part);
@@ -373,12 +373,13 @@ typedef struct fnn_epoch {
     int64_t n_steps;     /* of this epoch; the last may be ragged */
     int64_t step;        /* in, out: steps of this epoch that are done */
     fnn_metrics metrics; /* in, out: sums over the batches seen, before each one's update */
-    int64_t *perf;       /* in, out: nanoseconds, summed over the threads, of the steps that were measured */
+    int64_t *perf;       /* in, out: nanoseconds, the mean of the threads, of the steps that were measured */
     int64_t perf_every;  /* measures every so many steps; 0: none */
 } fnn_epoch;
 
-/* Runs steps until the epoch ends or, at a step border, budget_ns has passed.
+/* Runs steps until the epoch ends or, at a step border, budget_ns has passed, on up to n_threads of the plan's threads.
  * FNN_ERR_DIVERGED: step counts the good steps; the parameters are those after them. */
-fnn_status fnn_train(fnn_plan *plan, float *params, float *velocity, fnn_epoch *epoch, int64_t budget_ns);
+fnn_status fnn_train(fnn_plan *plan, float *params, float *velocity, fnn_epoch *epoch, int n_threads,
+                     int64_t budget_ns);
 
 #endif

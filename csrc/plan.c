@@ -62,7 +62,7 @@ static int64_t work_floats(const fnn_plan *plan) {
         most = larger(most, fnn_product_work(plan->n_batch, n_in));
         if (plan->training && l > 0)
             most = larger(most, fnn_product_work(plan->n_batch, n_out) +
-                                    fnn_turned_work(plan->n_batch, n_in, n_out, plan->n_threads));
+                                    fnn_turned_work(plan->n_batch, n_out));
     }
     return most;
 }

@@ -317,7 +317,7 @@ typedef struct training {
     float *params, *velocity;
     fnn_epoch *epoch;
     int64_t deadline;
-    int stop;
+    int stop, members;
     fnn_status status;
 } training;
 
@@ -345,15 +345,20 @@ static int64_t *own_perf(const fnn_plan *plan, const fnn_worker *me) {
     return plan->perf + me->part.index * FNN_PERF(plan->net->n_layers);
 }
 
-static void add_perf(const fnn_plan *plan, fnn_epoch *epoch) {
+static void add_perf(const fnn_plan *plan, fnn_epoch *epoch, int members) {
     const int64_t places = FNN_PERF(plan->net->n_layers);
-    for (int64_t i = 0; i < plan->n_threads * places; i++) epoch->perf[i % places] += plan->perf[i];
+    for (int64_t place = 0; place < places; place++) {
+        int64_t sum = 0;
+        for (int i = 0; i < members; i++) sum += plan->perf[i * places + place];
+        epoch->perf[place] += sum / members;
+    }
 }
 
 static void training_body(void *job, fnn_worker *me) {
     training *t = job;
     fnn_epoch *epoch = t->epoch;
     const int64_t n_rows = epoch->data->n_rows;
+    if (me->part.index == 0) t->members = me->part.count;
     batch b = {.plan = t->plan,
                .params = t->params,
                .data = epoch->data,
@@ -386,13 +391,14 @@ static void training_body(void *job, fnn_worker *me) {
     }
 }
 
-fnn_status fnn_train(fnn_plan *plan, float *params, float *velocity, fnn_epoch *epoch, int64_t budget_ns) {
+fnn_status fnn_train(fnn_plan *plan, float *params, float *velocity, fnn_epoch *epoch, int n_threads,
+                     int64_t budget_ns) {
     training t = {.plan = plan, .params = params, .velocity = velocity, .epoch = epoch, .status = FNN_OK};
     t.deadline = now_ns() + budget_ns;
     if (epoch->step == 0 && epoch->order != NULL)
         fnn_shuffle(epoch->order, epoch->data->n_rows, epoch->seed, FNN_STREAM_SHUFFLE, epoch->epoch);
     memset(plan->perf, 0, (size_t)(plan->n_threads * FNN_PERF(plan->net->n_layers)) * sizeof(int64_t));
-    fnn_team_run(plan->n_threads, training_body, &t);
-    if (epoch->perf_every > 0) add_perf(plan, epoch);
+    fnn_team_run(n_threads < plan->n_threads ? n_threads : plan->n_threads, training_body, &t);
+    if (epoch->perf_every > 0) add_perf(plan, epoch, t.members);
     return t.status;
 }

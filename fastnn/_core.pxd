@@ -163,5 +163,7 @@ cdef extern from "fnn.h" nogil:
         int64_t *perf
         int64_t perf_every
 
+    int FNN_PERF_WAIT
     int64_t FNN_PERF(int64_t n_layers)
-    fnn_status fnn_train(fnn_plan *plan, float *params, float *velocity, fnn_epoch *epoch, int64_t budget_ns)
+    fnn_status fnn_train(fnn_plan *plan, float *params, float *velocity, fnn_epoch *epoch, int n_threads,
+                         int64_t budget_ns)

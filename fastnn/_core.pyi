@@ -5,6 +5,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ._pace import Pace
+
 _Dropout = tuple[int, float, float] | None
 
 def available_isas() -> tuple[str, ...]: ...
@@ -78,4 +80,5 @@ class Training:
         n_threads: int,
         on_progress: Callable[[int, int, float], None] | None = None,
         unfused: bool = False,
+        pace: Pace | None = None,
     ) -> tuple[float, int, int]: ...

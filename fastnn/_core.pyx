@@ -6,6 +6,7 @@ every 50 ms or so, at a step border, so that Ctrl-C is seen.
 """
 import os
 from _thread import allocate_lock
+from time import perf_counter
 
 import numpy as np
 
@@ -15,7 +16,6 @@ cdef extern from "Python.h":
     int PyErr_CheckSignals() except -1
 
 cdef int64_t BUDGET_NS = 50_000_000
-cdef int MAX_THREADS = 256  # FNN_MAX_THREADS of csrc/fnn.h
 cdef int64_t PASS_ROWS = 256  # rows that prediction and evaluation take at a time
 
 # Skipping zeros gains where at most this part of the input is not zero: a product that is found by its bit costs about
@@ -427,6 +427,13 @@ cdef class Net:
 
 # ---- training ----------------------------------------------------------------------------------------------------
 
+cdef int64_t total(int64_t[::1] values):
+    cdef int64_t i, sum = 0
+    for i in range(values.shape[0]):
+        sum += values[i]
+    return sum
+
+
 class Diverged(Exception):
     """Training met a loss that is not finite; args: the step of the epoch."""
 
@@ -463,16 +470,19 @@ cdef class Training:
         return 0
 
     def run_epoch(self, Data data not None, int64_t batch_size, const float[::1] rates, const uint8_t[::1] trainable,
-                  uint32_t[::1] order, int n_threads, on_progress=None, bint unfused=False):
+                  uint32_t[::1] order, int n_threads, on_progress=None, bint unfused=False, pace=None):
         """One step for each of rates.  Returns sum of losses, units judged right, rows; order: scratch, or None.
 
         on_progress(steps, rows, loss) is called every 50 ms or so.  unfused: store the gradients of a step before any
-        update, for tests.  Ctrl-C and divergence leave the network, step and epoch as after the last good step.
+        update, for tests.  pace: a Pace that chooses, every 50 ms, how many of n_threads work.  Ctrl-C and divergence leave
+        the network, step and epoch as after the last good step.
         self.perf: afterwards, where the epoch's seconds went, in the order of fnn_perf_place; of a team, the mean.
         """
         cdef fnn_epoch epoch
         cdef fnn_status status = FNN_OK
         cdef int64_t[::1] perf = np.zeros(FNN_PERF(self.net.c.n_layers), np.int64)
+        cdef int threads = n_threads
+        cdef int64_t step, waited, clocked
         if rates.shape[0] == 0:
             return 0.0, 0, 0
         self.make_plan(batch_size, n_threads, data)
@@ -496,17 +506,24 @@ cdef class Training:
         self.epoch += 1
         try:
             while epoch.step < epoch.n_steps:
+                step, waited, clocked = epoch.step, perf[FNN_PERF_WAIT], total(perf)
+                began = perf_counter()
+                if pace is not None:
+                    threads = pace.threads
                 with self.net.lock, nogil:
-                    status = fnn_train(self.plan.c, self.net.params, self.velocity, &epoch, BUDGET_NS)
+                    status = fnn_train(self.plan.c, self.net.params, self.velocity, &epoch, threads, BUDGET_NS)
                 if status == FNN_ERR_DIVERGED:
                     raise Diverged(epoch.step)
                 check(status)
                 PyErr_CheckSignals()
                 if on_progress is not None:
                     on_progress(epoch.step, epoch.metrics.rows, epoch.metrics.loss)
+                if pace is not None and total(perf) > clocked:
+                    waiting = (perf[FNN_PERF_WAIT] - waited) / (total(perf) - clocked)
+                    pace.report((epoch.step - step) / (perf_counter() - began), waiting)
         finally:
             self.step += epoch.step
         measured = -(-epoch.n_steps // epoch.perf_every)
-        scale = 1e-9 * epoch.n_steps / (measured * min(n_threads, MAX_THREADS))
+        scale = 1e-9 * epoch.n_steps / measured
         self.perf = [scale * nanoseconds for nanoseconds in perf]
         return epoch.metrics.loss, epoch.metrics.hits, epoch.metrics.rows

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from . import _checks, _core, losses
+from ._pace import Pace
 from ._progress import as_progress, bar
 from ._seeds import as_seed
 from .callbacks import Callback
@@ -90,7 +91,8 @@ class Trainer:
         cross-entropy; any finite numbers (n, n_out) for squared error; (n,) serves for one output.
         batch_size: rows an update; the last batch of an epoch may be smaller, its loss a mean over its own rows, unless
         drop_last leaves it out. shuffle: a new order every epoch. validation_data: (x, y), evaluated after each epoch.
-        num_threads: exactly so many; None: up to ``fastnn.num_threads()``, as the size of the work is worth.
+        num_threads: exactly so many; None: up to ``fastnn.num_threads()``, as the size of the work is worth and as other
+        programs leave cores free.
         progress: a bar on stderr; "auto": if that is a terminal.
 
         Ctrl-C stops between two updates and leaves network and trainer usable.
@@ -107,6 +109,7 @@ class Trainer:
             raise ValueError(f"batch_size must be at most the {len(data)} rows of x with drop_last, got {batch_size}")
         batch_size = min(batch_size, len(data))
         threads = self.network._threads(batch_size, num_threads)
+        pace = Pace(threads) if num_threads is None else None
         order = np.empty(len(data), np.uint32) if shuffle else None
 
         history = History()
@@ -117,7 +120,7 @@ class Trainer:
             try:
                 for _ in range(epochs):
                     on_progress = None if shown.disable else _advancer(shown, shown.n)
-                    logs = self._run_epoch(data, batch_size, n_steps, order, threads, on_progress)
+                    logs = self._run_epoch(data, batch_size, n_steps, order, threads, pace, on_progress)
                     logs |= self._evaluated(validation, "val_", num_threads) if validation is not None else {}
                     perf = self._perf()
                     history.append(logs, perf)
@@ -165,6 +168,7 @@ class Trainer:
         n_steps: int,
         order: np.ndarray | None,
         threads: int,
+        pace: Pace | None,
         on_progress: Callable[[int, int, float], None] | None,
     ) -> dict[str, float]:
         rates = self.optimizer.schedule.rates(self.step, n_steps)
@@ -172,7 +176,9 @@ class Trainer:
         began = time.perf_counter()
         data.find_zeros(threads)
         try:
-            loss, hits, rows = self._training.run_epoch(data, batch_size, rates, trainable, order, threads, on_progress)
+            loss, hits, rows = self._training.run_epoch(
+                data, batch_size, rates, trainable, order, threads, on_progress, pace=pace
+            )
         except _core.Diverged:
             raise FloatingPointError(
                 f"training diverged: the loss is not finite in epoch {self.epoch}, step {self.step}; the parameters "

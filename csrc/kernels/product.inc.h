@@ -220,7 +220,7 @@ static void product_rectangle(const layer_product *p, const rectangle r) {
 }
 
 static void product_share(const layer_product *p, fnn_part part) {
-    const int64_t most = p->m.is_turned ? fnn_turned_panels(p->n_batch, p->n_k, p->n_panels, part.count) / FNN_NR : INT64_MAX;
+    const int64_t most = p->m.is_turned ? fnn_turned_panels(p->n_batch, p->n_k) / FNN_NR : INT64_MAX;
     int64_t begin, end;
     share(&begin, &end, tiles_of(p->n_panels, p->n_batch), part);
     while (begin < end) product_rectangle(p, next_rectangle(&begin, end, ceil_div(p->n_batch, FNN_MR), most));

@@ -7,16 +7,15 @@ from __future__ import annotations
 
 import argparse
 import os
-import subprocess
 import sys
-import tempfile
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from . import shapes
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from .report import Report
 
 __all__ = ["SAYS", "add_flags", "run"]
@@ -32,9 +31,9 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     add("--threads", metavar="N", type=_positive, nargs="+", default=None, help="default: 1 and all CPUs")
     add("--rounds", metavar="N", type=_positive, default=5, help="timed rounds of each contender (default: 5)")
     add("--smoke", action="store_true", help="few steps, few rows, small layers: does it run?")
-    add("--json", metavar="FILE", type=Path, help="save what was measured, and on what")
-    add("--load", metavar="FILE", type=Path, help="measure nothing: tables and plots of what --json saved")
-    add("--plot", metavar="PATH", type=Path, help="save plots: both in a file, or one each in a directory")
+    add("--json", metavar="FILE", type=_path, help="save what was measured, and on what")
+    add("--load", metavar="FILE", type=_path, help="measure nothing: tables and plots of what --json saved")
+    add("--plot", metavar="PATH", type=_path, help="save plots: both in a file, or one each in a directory")
 
 
 def _positive(text: str) -> int:
@@ -45,6 +44,12 @@ def _positive(text: str) -> int:
     if value < 1:
         raise argparse.ArgumentTypeError(f"must be a positive integer, got {text!r}")
     return value
+
+
+def _path(text: str) -> Path:
+    from pathlib import Path
+
+    return Path(text)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -134,6 +139,10 @@ def _measured(rows: Sequence[shapes.Row], num_threads: int, options: argparse.Na
 
 def _measured_apart(threads: Sequence[int], options: argparse.Namespace) -> tuple[Report, int]:
     """The same search path for modules, with nothing of the current directory added."""
+    import subprocess
+    import tempfile
+    from pathlib import Path
+
     from .report import Report
 
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}

@@ -532,7 +532,7 @@ static void train_epoch(const problem *p, fnn_plan *plan, float *params, float *
     const int64_t allocations = fnn_alloc_count();
     fnn_status status = FNN_OK;
     while (epoch->step < epoch->n_steps && status == FNN_OK)
-        status = fnn_train(plan, params, velocity, epoch, budget_ns);
+        status = fnn_train(plan, params, velocity, epoch, FNN_MAX_THREADS, budget_ns);
     CHECK(fnn_alloc_count() == allocations, "%s: training steps allocated", p->config->name);
     CHECK(status == FNN_OK || p->config->diverges, "%s: %s", p->config->name, fnn_status_text(status));
     CHECK(status != FNN_OK || !p->config->diverges, "%s: must diverge, but does not", p->config->name);
