@@ -205,6 +205,24 @@ typedef struct fnn_columns {
     float *values;
 } fnn_columns;
 
+/* Where a batch's values are: value k of row i is at[i * row + k / 16 * panel + k % 16]. */
+typedef struct fnn_view {
+    const float *at;
+    int64_t row, panel;
+} fnn_view;
+
+static inline fnn_view fnn_view_panels(const float *x, int64_t n_batch) {
+    return (fnn_view){x, FNN_LANES, n_batch * FNN_LANES};
+}
+
+/* What is not zero in the rows of a batch, row after row. */
+typedef struct fnn_entries {
+    int64_t *ends;    /* of row i: from ends[i - 1], or 0, to ends[i] */
+    int64_t *cursors; /* scratch: one a row */
+    int32_t *places;  /* of each entry in its row, ascending */
+    float *values;
+} fnn_entries;
+
 typedef struct fnn_kernels {
     const char *name; /* NULL: this build has no such table */
 
@@ -270,6 +288,18 @@ typedef struct fnn_kernels {
     /* matrix (n_batch, n_out) = link(y). work: as for loss. */
     void (*output)(float *matrix, const float *y, fnn_link link, float *work, int64_t n_batch, int64_t n_out,
                    fnn_part part);
+
+    /* For prediction: the bits of dense_forward and output, of a batch that one thread works on.
+     * view_forward: y = activation(x W + b) * scale.
+     * row_entries lists a row of x, given from its first value on, and returns how many entries it has; it writes up to
+     * 16 more.  row_forward: view_forward of the rows listed, zeros skipped (the same bits for finite weights).
+     * row_output: best for few rows. */
+    void (*view_forward)(float *y, fnn_view x, const float *w, const float *b, float scale, fnn_activation activation,
+                         int64_t n_batch, int64_t n_in, int64_t n_out);
+    int64_t (*row_entries)(int32_t *places, float *values, fnn_view x, int64_t n);
+    void (*row_forward)(float *y, const fnn_entries *entries, const float *w, const float *b, float scale,
+                        fnn_activation activation, int64_t n_batch, int64_t n_in, int64_t n_out);
+    void (*row_output)(float *matrix, const float *y, fnn_link link, float *work, int64_t n_batch, int64_t n_out);
 
     /* Delivers n floats of stored gradients. */
     void (*update)(const fnn_sink *sink, const float *g, int64_t n, fnn_part part);
@@ -381,5 +411,20 @@ typedef struct fnn_epoch {
  * FNN_ERR_DIVERGED: step counts the good steps; the parameters are those after them. */
 fnn_status fnn_train(fnn_plan *plan, float *params, float *velocity, fnn_epoch *epoch, int n_threads,
                      int64_t budget_ns);
+
+/* ---- predictor (predictor.c) ------------------------------------------------------------------------------------ */
+
+typedef struct fnn_predictor fnn_predictor;
+
+/* Memory for predictions of one network by up to n_threads threads, and by no more than calls of n_rows rows are worth;
+ * a call may have more rows.  Uses the table that is chosen now.  The network must outlive the predictor.
+ * FNN_ERR_MEMORY leaves *predictor NULL. */
+fnn_status fnn_predictor_create(fnn_predictor **predictor, const fnn_net *net, int64_t n_rows, int n_threads);
+void fnn_predictor_destroy(fnn_predictor *predictor);
+/* For tests, as fnn_plan_poison. */
+void fnn_predictor_poison(fnn_predictor *predictor, int byte);
+
+/* out (n_rows, n_out) = link(network(x)), by as many threads as the work is worth. */
+void fnn_predictor_run(fnn_predictor *predictor, const float *params, const fnn_data *data, fnn_link link, float *out);
 
 #endif

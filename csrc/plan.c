@@ -1,23 +1,9 @@
 /* plan.c: the memory of a training or a prediction, sized before anything runs and laid out in one block. */
 #include "plan.h"
 
+#include "cursor.h"
+
 #include <string.h>
-
-/* Hands out aligned pieces of a block; without a block it only counts. */
-typedef struct cursor {
-    char *base;
-    size_t used;
-} cursor;
-
-static void *take(cursor *at, int64_t count, size_t size) {
-    void *piece = at->base != NULL ? at->base + at->used : NULL;
-    at->used += ((size_t)count * size + 63) / 64 * 64;
-    return piece;
-}
-
-static float *take_panels(cursor *at, int64_t n, int64_t rows) {
-    return take(at, fnn_panels(n) * rows * FNN_LANES, sizeof(float));
-}
 
 static uint16_t *take_keep(cursor *at, const fnn_plan *plan, const fnn_dropout *dropout, int64_t n) {
     if (!plan->training || dropout->threshold >= 65536) return NULL;

@@ -1,5 +1,5 @@
 # The part of csrc/fnn.h that the border calls.
-from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t, uintptr_t
 
 cdef extern from "fnn.h" nogil:
     ctypedef enum fnn_status:
@@ -167,3 +167,12 @@ cdef extern from "fnn.h" nogil:
     int64_t FNN_PERF(int64_t n_layers)
     fnn_status fnn_train(fnn_plan *plan, float *params, float *velocity, fnn_epoch *epoch, int n_threads,
                          int64_t budget_ns)
+
+    ctypedef struct fnn_predictor:
+        pass
+
+    fnn_status fnn_predictor_create(fnn_predictor **predictor, const fnn_net *net, int64_t n_rows, int n_threads)
+    void fnn_predictor_destroy(fnn_predictor *predictor)
+    void fnn_predictor_poison(fnn_predictor *predictor, int byte)
+    void fnn_predictor_run(fnn_predictor *predictor, const float *params, const fnn_data *data, fnn_link link,
+                           float *out)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _FORMAT = "fastnn-network"
 _FORMAT_VERSION = 1
 _LINKS = ("softmax", "sigmoid", "identity")
-_MANY_ROWS = 64  # so many are worth a search for zeros before they are predicted
+_MAX_BATCH = 2**31 - 1
 _MAX_PARAMETERS = 2**40  # 4 TiB; keeps the C side's sizes, padded to panels, far inside 64 bits
 
 
@@ -168,12 +168,25 @@ class Network:
         return f"and this network's link is {self.link!r}"
 
     def _predict(self, x: ArrayLike, link: str, num_threads: int | None) -> NDArray[np.float32]:
-        data = _core.Data(self._net, x)
-        threads = self._threads(len(data), num_threads)
-        if len(data) >= _MANY_ROWS:
-            data.find_zeros(threads)
-        result: NDArray[np.float32] = self._net.predict(data, link, threads)
-        return result
+        return self._net.predict(x, link, _threads_allowed(num_threads))
+
+    def predictor(self, batch: int, *, num_threads: int | None = None) -> _core.Predictor:
+        """A function of up to batch rows that is ready to run: the fastest way to predict a few rows, again and again.
+
+        ``p(x)`` gives a new array (n, n_out) float32: probabilities if ``link`` is "softmax" or "sigmoid" now, as
+        ``predict_proba``, else the outputs, as ``net(x)``. ``p(x, out=array)`` writes them into array, float32
+        (n, n_out) and C-contiguous, and returns it: the way that allocates nothing. x: (n, n_in), n from 0 to batch;
+        C-contiguous uint8 or float32 arrays are read in place.
+
+        Uses the instruction set that is chosen now, and sees later changes of the variables. Threads may share it:
+        their calls, as all on one network, take turns. Small calls stay on the calling thread, larger ones use up to
+        num_threads (None: ``fnn.num_threads()``, as it is now). A product with a zero of the input may be left out, so
+        an infinite or NaN weight behind it goes unnoticed.
+        TypeError, ValueError: batch, num_threads, x or out is none of these.
+        """
+        batch = _checks.integer("batch", batch, 1, _MAX_BATCH)
+        link = self.link if self.link is not None else "identity"
+        return _core.Predictor(self._net, batch, link, _threads_allowed(num_threads))
 
     def gradients(
         self, x: ArrayLike, y: ArrayLike, *, loss: str | _losses.Loss | None = None, num_threads: int | None = None
@@ -287,6 +300,12 @@ def load(path: str | os.PathLike[str]) -> Network:
 
 
 # ---- layers into a network -------------------------------------------------------------------------------------------
+
+
+def _threads_allowed(num_threads: int | None) -> int:
+    if num_threads is None:
+        return runtime.num_threads()
+    return _checks.integer("num_threads", num_threads, 1, runtime.MAX_THREADS)
 
 
 def _check_layers(layers: Any) -> tuple[Layer, ...]:

@@ -142,7 +142,7 @@ def test_dense_forward(isa: str, n_in: int) -> None:
         _, expected = ref.dense_forward(x.astype(np.float64), w.astype(np.float64), b.astype(np.float64))
         tolerance = ref.dense_tolerance(x, w, b)
         for n_batch in [1, 5, 6, 7, 100]:
-            y = net.predict(_core.Data(net, x[:n_batch]), "identity", 1)
+            y = net.predict(x[:n_batch], "identity", 1)
             assert (np.abs(y - expected[:n_batch]) <= tolerance[:n_batch]).all(), (n_out, n_batch)
 
 
@@ -150,17 +150,17 @@ def test_dense_forward(isa: str, n_in: int) -> None:
 def test_dense_forward_bits_do_not_depend_on_threads_or_isa(isa: str, n_threads: int) -> None:
     x = _core.draw("normal", 300 * 35, 0.0, 1.0, SEED, 3).reshape(300, 35)
     net, _, _ = one_layer(35, 50, "tanh")
-    y = net.predict(_core.Data(net, x), "softmax", n_threads)
+    y = net.predict(x, "softmax", n_threads)
     _core.use_isa(ISAS[-1])
-    assert np.array_equal(y, net.predict(_core.Data(net, x), "softmax", 1))
+    assert np.array_equal(y, net.predict(x, "softmax", 1))
 
 
 def test_a_row_does_not_depend_on_its_batch(isa: str) -> None:
     x = _core.draw("normal", 40 * 35, 0.0, 1.0, SEED, 3).reshape(40, 35)
     net, _, _ = one_layer(35, 19, "sigmoid")
-    together = net.predict(_core.Data(net, x), "identity", 1)
+    together = net.predict(x, "identity", 1)
     for i in range(40):
-        assert np.array_equal(net.predict(_core.Data(net, x[i : i + 1]), "identity", 1)[0], together[i])
+        assert np.array_equal(net.predict(x[i : i + 1], "identity", 1)[0], together[i])
 
 
 @pytest.mark.parametrize("link", ref.LINKS)
@@ -170,7 +170,7 @@ def test_dense_forward_with_activation_and_link(isa: str, activation: str, link:
     net, w, b = one_layer(17, 35, activation)
     _, y = ref.dense_forward(x.astype(np.float64), w.astype(np.float64), b.astype(np.float64), activation=activation)
     np.testing.assert_allclose(
-        net.predict(_core.Data(net, x), link, 1),
+        net.predict(x, link, 1),
         ref.output(y, link),
         rtol=5e-6,
         atol=2 * ref.dense_tolerance(x, w, b).max(),
@@ -182,7 +182,7 @@ def test_softmax_of_any_finite_logits(isa: str, largest: float) -> None:
     net = _core.Net(*ref.Network(3, 1.0, 0.0, None, [ref.Layer(3, "linear")]))
     net.assign(0, "W", np.eye(3), "W")
     x = np.float32([[largest, 0, -largest], [largest, largest, -largest], [-largest, -largest, -largest]])
-    p = net.predict(_core.Data(net, x), "softmax", 1)
+    p = net.predict(x, "softmax", 1)
     np.testing.assert_allclose(p, [[1, 0, 0], [0.5, 0.5, 0], [1 / 3, 1 / 3, 1 / 3]], rtol=1e-6, atol=1e-38)
 
 

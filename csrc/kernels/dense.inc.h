@@ -18,14 +18,26 @@ static void finish_forward(const epilogue *e, int64_t n_batch, const tile t) {
     forward_epilogue(e->out, e->y, e->keep, e->scale, e->activation, n_batch, t);
 }
 
-static void dense_forward(float *out, float *y, const float *x, const float *w, const float *b, const uint16_t *keep,
-                          float scale, fnn_activation activation, float *work, int64_t n_batch, int64_t n_in,
+static void forward_share(float *out, float *y, const fnn_view x, const float *w, const float *b, const uint16_t *keep,
+                          float scale, fnn_activation activation, float *near, int64_t n_batch, int64_t n_in,
                           int64_t n_out, fnn_part part) {
     const int is_plain = activation == FNN_LINEAR && out == y && scale == 1.0f;
     const epilogue last = {is_plain ? NULL : finish_forward, out, y, NULL, keep, scale, activation};
     const weights m = {w, n_in, n_out, 0};
-    const layer_product p = {y, x, m, b, &last, n_batch, n_in, fnn_panels(n_out), work, NULL};
+    const layer_product p = {y, x, m, b, &last, n_batch, n_in, fnn_panels(n_out), near, NULL};
     product_share(&p, part);
+}
+
+static void dense_forward(float *out, float *y, const float *x, const float *w, const float *b, const uint16_t *keep,
+                          float scale, fnn_activation activation, float *work, int64_t n_batch, int64_t n_in,
+                          int64_t n_out, fnn_part part) {
+    float *near = fnn_product_work(n_batch, n_in) > 0 ? work : NULL;
+    forward_share(out, y, fnn_view_panels(x, n_batch), w, b, keep, scale, activation, near, n_batch, n_in, n_out, part);
+}
+
+static void view_forward(float *y, fnn_view x, const float *w, const float *b, float scale, fnn_activation activation,
+                         int64_t n_batch, int64_t n_in, int64_t n_out) {
+    forward_share(y, y, x, w, b, NULL, scale, activation, NULL, n_batch, n_in, n_out, (fnn_part){0, 1});
 }
 
 /* ---- backward: the input's gradient ---- */
@@ -46,8 +58,9 @@ static void dense_backward_input(float *dx, const float *dy, const float *w, con
                                  int64_t n_out, fnn_part part) {
     const epilogue last = {finish_backward_input, dx, NULL, x, keep, scale, activation};
     const weights m = {w, n_in, n_out, 1};
-    float *turned = work + fnn_product_work(n_batch, n_out);
-    const layer_product p = {dx, dy, m, NULL, &last, n_batch, n_out, fnn_panels(n_in), work, turned};
+    const int64_t near_floats = fnn_product_work(n_batch, n_out);
+    const layer_product p = {dx,      fnn_view_panels(dy, n_batch), m, NULL, &last, n_batch, n_out, fnn_panels(n_in),
+                             near_floats > 0 ? work : NULL, work + near_floats};
     product_share(&p, part);
 }
 

@@ -31,7 +31,7 @@ FNN_INLINE tile tile_at(int64_t item, int64_t n_panels, int64_t n_rows) {
     switch ((t).rows * 4 + (t).panels) { FNN_EACH_MR(FNN_TILE_CASE) }
 
 /* acc += x[rows][16 of k] * w[16 of k][panels] */
-FNN_INLINE void multiply_panel(v16 acc[FNN_MR][FNN_NR], const float *x, const float *w, int64_t w_stride, int n_k,
+FNN_INLINE void multiply_panel(v16 acc[FNN_MR][FNN_NR], const fnn_view x, const float *w, int64_t w_stride, int n_k,
                                const int rows, const int panels) {
     for (int k = 0; k < n_k; k++) {
         v16 b[FNN_NR];
@@ -39,7 +39,7 @@ FNN_INLINE void multiply_panel(v16 acc[FNN_MR][FNN_NR], const float *x, const fl
         for (int j = 0; j < panels; j++) b[j] = v16_load(w + j * w_stride + k * FNN_LANES);
         FNN_UNROLL
         for (int i = 0; i < rows; i++) {
-            const v16 a = v16_set1(x[i * FNN_LANES + k]);
+            const v16 a = v16_set1(x.at[i * x.row + k]);
             FNN_UNROLL
             for (int j = 0; j < panels; j++) acc[i][j] = v16_fma(a, b[j], acc[i][j]);
         }
@@ -47,9 +47,9 @@ FNN_INLINE void multiply_panel(v16 acc[FNN_MR][FNN_NR], const float *x, const fl
 }
 
 /* acc += x W over n_k places, where x starts at the tile's rows and w at its panels */
-FNN_INLINE void multiply(v16 acc[FNN_MR][FNN_NR], const float *x, int64_t x_stride, const float *w, int64_t w_stride,
-                         int64_t n_k, const int rows, const int panels) {
-    for (int64_t k = n_k / FNN_LANES; k > 0; k--, x += x_stride, w += FNN_LANES * FNN_LANES)
+FNN_INLINE void multiply(v16 acc[FNN_MR][FNN_NR], fnn_view x, const float *w, int64_t w_stride, int64_t n_k,
+                         const int rows, const int panels) {
+    for (int64_t k = n_k / FNN_LANES; k > 0; k--, x.at += x.panel, w += FNN_LANES * FNN_LANES)
         multiply_panel(acc, x, w, w_stride, FNN_LANES, rows, panels);
     if (n_k % FNN_LANES != 0) multiply_panel(acc, x, w, w_stride, (int)(n_k % FNN_LANES), rows, panels);
 }
@@ -62,16 +62,10 @@ typedef struct origin {
 
 static const float zeros[FNN_LANES];
 
-/* Rows of [n_k / 16][rows][16], panels x_stride floats apart. */
-typedef struct block {
-    const float *x;
-    int64_t x_stride, n_k;
-} block;
-
 /* Tiles leave their accumulators in memory, where the epilogues take them up: unrolled here, an activation would be
  * written out for each accumulator of each shape of tile.  x: the tile's rows; w: its panels, w_stride apart. */
-FNN_INLINE void product_tile(float *y, const origin from, const block x, const float *w, int64_t w_stride,
-                             int64_t n_batch, const tile t, const int rows, const int panels) {
+FNN_INLINE void product_tile(float *y, const origin from, const fnn_view x, const float *w, int64_t w_stride,
+                             int64_t n_k, int64_t n_batch, const tile t, const int rows, const int panels) {
     v16 acc[FNN_MR][FNN_NR];
     FNN_UNROLL
     for (int i = 0; i < rows; i++) {
@@ -79,7 +73,7 @@ FNN_INLINE void product_tile(float *y, const origin from, const block x, const f
         for (int j = 0; j < panels; j++)
             acc[i][j] = v16_load(from.at + (t.panel + j) * from.panel_stride + (t.row + i) * from.row_stride);
     }
-    multiply(acc, x.x, x.x_stride, w, w_stride, x.n_k, rows, panels);
+    multiply(acc, x, w, w_stride, n_k, rows, panels);
     FNN_UNROLL
     for (int i = 0; i < rows; i++) {
         FNN_UNROLL
@@ -88,11 +82,17 @@ FNN_INLINE void product_tile(float *y, const origin from, const block x, const f
     }
 }
 
-static void product(float *y, const origin from, const block x, const float *w, int64_t w_stride, int64_t n_batch,
-                    const tile t) {
+static void product(float *y, const origin from, const fnn_view x, const float *w, int64_t w_stride, int64_t n_k,
+                    int64_t n_batch, const tile t) {
 #define FNN_TILE_BODY(rows, panels)                                                                                    \
-    case (rows)*4 + (panels): product_tile(y, from, x, w, w_stride, n_batch, t, rows, panels); break;
-    FNN_TILE_SWITCH(t)
+    case (rows)*4 + (panels): product_tile(y, from, in, w, w_stride, n_k, n_batch, t, rows, panels); break;
+    if (x.row == FNN_LANES) {
+        const fnn_view in = {x.at, FNN_LANES, x.panel}; /* a stride that the compiler knows is faster */
+        FNN_TILE_SWITCH(t)
+    } else {
+        const fnn_view in = x;
+        FNN_TILE_SWITCH(t)
+    }
 #undef FNN_TILE_BODY
 }
 
@@ -164,23 +164,22 @@ FNN_INLINE rectangle next_rectangle(int64_t *begin, int64_t end, int64_t per_gro
 
 /* to = places [k, k + n_k) of rows [row, row + rows), one after the other: rows of a large input are a power of two apart
  * more often than not, and would share a few sets of the caches. */
-static block copy_block(float *to, const float *x, int64_t n_batch, int64_t row, int64_t rows, int64_t k, int64_t n_k) {
-    const int64_t stride = rows * FNN_LANES;
+static fnn_view copy_block(float *to, const fnn_view x, int64_t row, int64_t rows, int64_t k, int64_t n_k) {
     for (int64_t panel = 0; panel < fnn_panels(n_k); panel++)
-        memcpy(to + panel * stride, x + ((k / FNN_LANES + panel) * n_batch + row) * FNN_LANES,
-               (size_t)stride * sizeof(float));
-    return (block){to, stride, n_k};
+        memcpy(to + panel * rows * FNN_LANES, x.at + (k / FNN_LANES + panel) * x.panel + row * FNN_LANES,
+               (size_t)(rows * FNN_LANES) * sizeof(float));
+    return fnn_view_panels(to, rows);
 }
 
 /* y = x W + b, or x W where b is NULL */
 typedef struct layer_product {
     float *y;
-    const float *x;
+    fnn_view x;
     weights m;
     const float *b;
     const epilogue *last;
     int64_t n_batch, n_k, n_panels;
-    float *near;   /* FNN_NEAR floats, if x is larger than that */
+    float *near;   /* FNN_NEAR floats, if x is in panels and larger than that; else NULL */
     float *turned; /* for the weights of a rectangle */
 } layer_product;
 
@@ -189,17 +188,17 @@ static void product_block(const layer_product *p, const rectangle r, int64_t fir
                           const view w) {
     const int64_t n_batch = p->n_batch, per_group = ceil_div(n_batch, FNN_MR);
     const tile top = tile_at(first, p->n_panels, n_batch), bottom = tile_at(end - 1, p->n_panels, n_batch);
-    const block x = n_k == p->n_k && fnn_product_work(n_batch, n_k) == 0
-                        ? (block){p->x + top.row * FNN_LANES, n_batch * FNN_LANES, n_k}
-                        : copy_block(p->near, p->x, n_batch, top.row, bottom.row + bottom.rows - top.row, k, n_k);
+    const fnn_view x = p->near == NULL
+                           ? (fnn_view){p->x.at + top.row * p->x.row, p->x.row, p->x.panel}
+                           : copy_block(p->near, p->x, top.row, bottom.row + bottom.rows - top.row, k, n_k);
     const origin from = k > 0           ? (origin){p->y, n_batch * FNN_LANES, FNN_LANES}
                         : p->b != NULL ? (origin){p->b, FNN_LANES, 0}
                                        : (origin){zeros, 0, 0};
     for (int64_t group = 0; group < r.groups; group++)
         for (int64_t i = first; i < end; i++) {
             const tile t = tile_at((r.group + group) * per_group + i, p->n_panels, n_batch);
-            const block own = {x.x + (t.row - top.row) * FNN_LANES, x.x_stride, n_k};
-            product(p->y, from, own, w.at + group * FNN_NR * w.stride, w.stride, n_batch, t);
+            const fnn_view own = {x.at + (t.row - top.row) * x.row, x.row, x.panel};
+            product(p->y, from, own, w.at + group * FNN_NR * w.stride, w.stride, n_k, n_batch, t);
             if (k + n_k == p->n_k && p->last->run != NULL) p->last->run(p->last, n_batch, t);
         }
 }
@@ -207,7 +206,7 @@ static void product_block(const layer_product *p, const rectangle r, int64_t fir
 /* A large x is taken in blocks of FNN_NEAR floats, past which all weights of the rectangle stream; a block takes the
  * accumulators up where the one before left them in y. */
 static void product_rectangle(const layer_product *p, const rectangle r) {
-    const int is_near = fnn_product_work(p->n_batch, p->n_k) == 0;
+    const int is_near = p->near == NULL;
     const int64_t k_step = is_near ? p->n_k : FNN_LANES * ceil_div(p->n_k, FNN_LANES * ceil_div(p->n_k, FNN_NEAR_PLACES));
     const int64_t tiles = is_near ? r.tiles : FNN_NEAR / (FNN_MR * FNN_NEAR_PLACES);
     const int64_t panel = r.group * FNN_NR, panels = least(r.groups * FNN_NR, p->n_panels - panel);

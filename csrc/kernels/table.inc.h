@@ -10,6 +10,7 @@
 #include "input.inc.h"
 #include "loss.inc.h"
 #include "peak.inc.h"
+#include "row.inc.h"
 #include "skip.inc.h"
 #include "sparse.inc.h"
 
@@ -31,6 +32,10 @@ const fnn_kernels FNN_TABLE = {
     .sparse_backward_weight = sparse_backward_weight,
     .loss = loss,
     .output = output,
+    .view_forward = view_forward,
+    .row_entries = row_entries,
+    .row_forward = row_forward,
+    .row_output = row_output,
     .update = update,
     .peak = peak,
 };

@@ -35,6 +35,16 @@ static inline m16 v16_eq(v16 a, v16 b) { return _mm512_cmp_ps_mask(a, b, _CMP_EQ
 static inline v16 v16_select(m16 m, v16 a, v16 b) { return _mm512_mask_blend_ps(m, b, a); }
 static inline m16 m16_from_bits(uint32_t bits) { return (m16)bits; }
 
+/* Packs the lanes of a that are not zero, and their numbers from `first` on; returns how many.  Writes 16 of each. */
+#define FNN_HAS_PACK
+static inline int v16_pack_nonzero(float *values, int32_t *places, v16 a, int32_t first) {
+    const __m512i lanes = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+    const __mmask16 kept = _mm512_cmp_ps_mask(a, _mm512_setzero_ps(), _CMP_NEQ_UQ);
+    _mm512_storeu_ps(values, _mm512_maskz_compress_ps(kept, a));
+    _mm512_storeu_si512(places, _mm512_maskz_compress_epi32(kept, _mm512_add_epi32(_mm512_set1_epi32(first), lanes)));
+    return __builtin_popcount(kept);
+}
+
 /* 2^n for whole n in [-126, 127]; any value for NaN */
 static inline v16 v16_pow2(v16 n) {
     const __m512i biased = _mm512_add_epi32(_mm512_cvtps_epi32(n), _mm512_set1_epi32(127));
@@ -66,8 +76,8 @@ static inline v16 fnn_rescaled(__m512d lo, __m512d hi, double scale, double offs
 }
 /* (float)((double)a * scale + offset) of sixteen floats, or bytes */
 static inline v16 v16_rescale(v16 a, double scale, double offset) {
-    return fnn_rescaled(_mm512_cvtps_pd(_mm512_castps512_ps256(a)), _mm512_cvtps_pd(_mm512_extractf32x8_ps(a, 1)),
-                        scale, offset);
+    const __m256 high = _mm256_castpd_ps(_mm512_extractf64x4_pd(_mm512_castps_pd(a), 1));
+    return fnn_rescaled(_mm512_cvtps_pd(_mm512_castps512_ps256(a)), _mm512_cvtps_pd(high), scale, offset);
 }
 static inline v16 v16_rescale_bytes(const uint8_t *p, double scale, double offset) {
     const __m512i values = _mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)p));

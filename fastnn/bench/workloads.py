@@ -135,11 +135,9 @@ class Fastnn(Contender):
         return float(history["loss"][0])
 
     def predictor(self, x: Array) -> Callable[[], Any]:
-        if hasattr(self.net, "predictor"):
-            bound = self.net.predictor(len(x), num_threads=self.num_threads)
-            return lambda: bound(x)
-        predict = self.net if self.net.link == "identity" else self.net.predict_proba
-        return lambda: predict(x, num_threads=self.num_threads)
+        predict = self.net.predictor(len(x), num_threads=self.num_threads)
+        out = np.empty((len(x), self.net.n_out), np.float32)
+        return lambda: predict(x, out=out)
 
 
 def build(shape: Shape) -> Network:

@@ -581,6 +581,31 @@ static trained train(const problem *p, int threads) {
     return (trained){params, hash};
 }
 
+/* A predictor must give the rows' outputs to the bit, whatever number of them a call takes. */
+static void check_predictor(const problem *p, const float *params, const float *expected, int threads, int poison) {
+    const int64_t n_rows = p->config->rows, n_out = p->last->n_out;
+    const int64_t row_bytes = p->config->n_in * (p->data.x_type == FNN_UINT8 ? 1 : (int64_t)sizeof(float));
+    float *out = allocate(n_rows * n_out, sizeof(float));
+    fnn_predictor *predictor;
+    CHECK(fnn_predictor_create(&predictor, p->net, n_rows, threads) == FNN_OK, "no memory for a predictor");
+    fnn_predictor_poison(predictor, poison);
+    const int64_t allocated = fnn_alloc_count();
+    for (int64_t most = 1; most <= n_rows; most += most < 8 ? 1 : most) {
+        memset(out, 0xff, (size_t)(n_rows * n_out) * sizeof(float));
+        for (int64_t row = 0; row < n_rows; row += most) {
+            const fnn_data data = {.n_rows = n_rows - row < most ? n_rows - row : most,
+                                   .x_type = p->data.x_type,
+                                   .x = (const char *)p->data.x + row * row_bytes};
+            fnn_predictor_run(predictor, params, &data, p->config->link, out + row * n_out);
+        }
+        CHECK(memcmp(out, expected, (size_t)(n_rows * n_out) * sizeof(float)) == 0,
+              "%s: a predictor of %lld rows a call differs", p->config->name, (long long)most);
+    }
+    CHECK(fnn_alloc_count() == allocated, "%s: a predictor allocated", p->config->name);
+    fnn_predictor_destroy(predictor);
+    fnn_free(out);
+}
+
 static uint64_t predict(const problem *p, const float *params, int threads, int poison) {
     const int64_t n = p->config->rows * p->last->n_out;
     fnn_data data = p->data;
@@ -588,6 +613,7 @@ static uint64_t predict(const problem *p, const float *params, int threads, int 
     float *out = allocate(n, sizeof(float));
     fnn_plan *plan = make_plan(p, 18, 0, threads, poison);
     for (int64_t row = 0; row < data.n_rows;) fnn_predict(plan, params, &data, p->config->link, 0, &row, out);
+    if (p->data.x != NULL) check_predictor(p, params, out, threads, poison);
     const uint64_t hash = fnv1a(FNV_START, out, (size_t)n * sizeof(float));
     fnn_plan_destroy(plan);
     fnn_free(out);

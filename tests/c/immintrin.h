@@ -83,6 +83,33 @@ static inline simde__m512i fnn_cvtepu8_epi32(__m128i a) {
 #define _mm512_cvtepu8_epi32 fnn_cvtepu8_epi32
 #endif
 
+#ifndef _mm512_maskz_loadu_ps
+static inline simde__m512 fnn_maskz_loadu_ps(simde__mmask16 mask, const void *p) {
+    float lanes[16];
+    for (int i = 0; i < 16; i++) lanes[i] = mask >> i & 1 ? ((const float *)p)[i] : 0.0f;
+    return simde_mm512_loadu_ps(lanes);
+}
+#define _mm512_maskz_loadu_ps fnn_maskz_loadu_ps
+#endif
+
+#ifndef _mm512_maskz_compress_ps
+static inline simde__m512 fnn_maskz_compress_ps(simde__mmask16 mask, simde__m512 a) {
+    float from[16], to[16] = {0};
+    simde_mm512_storeu_ps(from, a);
+    for (int i = 0, n = 0; i < 16; i++)
+        if (mask >> i & 1) to[n++] = from[i];
+    return simde_mm512_loadu_ps(to);
+}
+#define _mm512_maskz_compress_ps fnn_maskz_compress_ps
+#endif
+
+#ifndef _mm512_maskz_compress_epi32
+static inline simde__m512i fnn_maskz_compress_epi32(simde__mmask16 mask, simde__m512i a) {
+    return simde_mm512_castps_si512(fnn_maskz_compress_ps(mask, simde_mm512_castsi512_ps(a)));
+}
+#define _mm512_maskz_compress_epi32 fnn_maskz_compress_epi32
+#endif
+
 /* SIMDe has this one under its own name alone. */
 #undef _mm512_shuffle_f32x4
 #define _mm512_shuffle_f32x4 simde_mm512_shuffle_f32x4
