@@ -16,14 +16,22 @@ def test_a_team_that_works_stays() -> None:
 
 
 def test_one_thread_takes_over_where_a_team_waits_and_is_slower() -> None:
-    pace = Pace(2)
-    pace.report(rate=100, waiting=0.6)
-    for _ in range(19):
-        assert pace.threads == 1
+    pace, alone = Pace(2), []
+    for _ in range(200):
+        if pace.threads == 2:
+            pace.report(rate=100, waiting=0.6)
+            alone.append(0)
+        else:
+            pace.report(rate=120, waiting=0)
+            alone[-1] += 1
+    assert alone[:7] == [1, 2, 4, 8, 16, 32, 32]  # slices before the team is tried again
+
+    while pace.threads == 1:
         pace.report(rate=120, waiting=0)
+    pace.report(rate=300, waiting=0.05)  # its cores are free again
+    assert pace.threads == 2
+    pace.report(rate=100, waiting=0.6)
     pace.report(rate=120, waiting=0)
-    assert pace.threads == 2  # is tried again
-    pace.report(rate=300, waiting=0.05)
     assert pace.threads == 2
 
 

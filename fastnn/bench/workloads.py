@@ -17,7 +17,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from .. import SGD, Dense, Dropout, Network, Rescaling, Trainer, _core, reference
+from .. import SGD, Dense, Dropout, Network, Rescaling, Trainer, _core, reference, runtime
 from . import shapes
 from .samples import Array, Samples, load
 from .shapes import Row, Shape
@@ -124,14 +124,14 @@ class Fastnn(Contender):
             variable.assign(value)
 
     def epoch(self, shuffle: bool = False) -> float:
-        history = self.trainer.fit(
-            self._data.x,
-            self._data.y,
-            batch_size=self.shape.batch_size,
-            shuffle=shuffle,
-            num_threads=self.num_threads,
-            progress=False,
-        )
+        """On no more than num_threads, and on fewer where the work is not worth them, as a user would have it."""
+        runtime.set_num_threads(self.num_threads)
+        try:
+            history = self.trainer.fit(
+                self._data.x, self._data.y, batch_size=self.shape.batch_size, shuffle=shuffle, progress=False
+            )
+        finally:
+            runtime.set_num_threads(None)
         return float(history["loss"][0])
 
     def predictor(self, x: Array) -> Callable[[], Any]:
