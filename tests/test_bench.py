@@ -366,7 +366,7 @@ def report() -> Report:
     whole = Report(machine.facts(), 3, [Limits(1, 5.0, 2.0)], both, [("W", "third", 1, "it is not installed")])
     two = [replace(each, num_threads=2) for each in both]
     call = replace(both[0], workload="predict_W_1", unit="us/call", num_threads=2)
-    whole.add(Report(whole.machine, 3, [Limits(2, 10.0, 150.0)], [*two, call], []))
+    whole.add(Report(whole.machine, 3, [Limits(2, 10.0, 150.0)], [*two, call], [("W", "fourth", 2, "too old")]))
     return whole
 
 
@@ -388,7 +388,9 @@ def test_text_says_what_it_is_about(report: Report) -> None:
     assert lines[0] == "W: about it"
     assert lines[1] == "1 thread: peak 5 GFLOP/s; 3 rounds in turn"
     assert lines[-1] == "third               skipped: it is not installed"
-    assert report.text(two).splitlines()[1] == "2 threads: peak 10 GFLOP/s, 150 ns a barrier; 3 rounds in turn"
+    lines = report.text(two).splitlines()
+    assert lines[1] == "2 threads: peak 10 GFLOP/s, 150 ns a barrier; 3 rounds in turn"
+    assert lines[-1] == "fourth              skipped: too old"
     assert [each.contender for each in call] == ["fastnn"]
 
 
@@ -521,7 +523,7 @@ def test_command_tells_of_a_process_that_failed(
 ) -> None:
     monkeypatch.setattr(command.sys, "executable", "/bin/false")
     assert bench("F_batch_1", "--smoke", "--threads", "1", "2") == 1
-    assert "the process for 1 threads ended with status 1, and measured nothing" in capsys.readouterr().err
+    assert "the process with --threads 1 ended with status 1, and measured nothing" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -156,7 +156,9 @@ def _measured_apart(threads: Sequence[int], options: argparse.Namespace) -> tupl
             done = subprocess.run([*command, "--threads", str(n), "--json", path], env=environment, check=False)
             status = status or done.returncode
             if not path.exists():
-                raise OSError(f"the process for {n} threads ended with status {done.returncode}, and measured nothing")
+                raise OSError(
+                    f"the process with --threads {n} ended with status {done.returncode}, and measured nothing"
+                )
             part = Report.load(path)
             if whole is None:
                 whole = part
