@@ -473,6 +473,16 @@ def test_command(bench: Callable[..., int], capsys: pytest.CaptureFixture[str]) 
     assert printed.count("1 thread: peak ") == printed.count("\nfastnn   ") == 4
 
 
+def test_command_profiles(bench: Callable[..., int], capsys: pytest.CaptureFixture[str]) -> None:
+    assert bench("F_24_8_2", "predict_digits_1", "--profile", "--smoke", "--threads", "1", "2") == 0
+    text = capsys.readouterr().out
+    assert text.count("F_24_8_2: ") == 2
+    assert "predict" not in text
+    for part in ("input", "loss", "wait", "dense_1 forward", "dense_1 backward weights", "dense_2 backward input"):
+        assert text.count(f"\n{part} ") == 2
+    assert "dense_1 backward input" not in text  # the data needs no gradient
+
+
 def test_command_saves_what_it_can_load(
     bench: Callable[..., int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -257,7 +257,10 @@ def test_unsorted_and_repeated_entries_are_put_in_order() -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda m: setattr(m, "shape", (30, 89)), r"x must have shape \(n, 90\), got a sparse matrix of shape \(30, 89\)"),
+        (
+            lambda m: setattr(m, "shape", (30, 89)),
+            r"x must have shape \(n, 90\), got a sparse matrix of shape \(30, 89\)",
+        ),
         (lambda m: m.indices.__setitem__(3, 90), "x must be a valid CSR matrix"),
         (lambda m: m.indices.__setitem__(3, -1), "x must be a valid CSR matrix"),
         (lambda m: m.indptr.__setitem__(3, 10**6), "x must be a valid CSR matrix"),

@@ -30,6 +30,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     add("--peers", action="store_true", help="every other library that is installed, too")
     add("--threads", metavar="N", type=_positive, nargs="+", default=None, help="default: 1 and all CPUs")
     add("--rounds", metavar="N", type=_positive, default=5, help="timed rounds of each contender (default: 5)")
+    add("--profile", action="store_true", help="where the time of fastnn's training steps goes, instead")
     add("--smoke", action="store_true", help="few steps, few rows, small layers: does it run?")
     add("--json", metavar="FILE", type=_path, help="save what was measured, and on what")
     add("--load", metavar="FILE", type=_path, help="measure nothing: tables and plots of what --json saved")
@@ -57,6 +58,8 @@ def run(options: argparse.Namespace) -> int:
     rows = _rows(options)
     _check_paths(options)
     threads = options.threads or _default_threads()
+    if options.profile:
+        return _profiled(rows, threads)
     if options.load is not None:
         report, status = _loaded(options), 0
     elif len(threads) == 1:
@@ -110,6 +113,18 @@ def _loaded(options: argparse.Namespace) -> Report:
     for results in report.groups():
         print(f"\n{report.text(results)}")
     return report
+
+
+def _profiled(rows: Sequence[shapes.Row], threads: Sequence[int]) -> int:
+    from .profile import profile
+
+    for row in rows:
+        for n in threads if row.trains else ():
+            print(
+                f"\n{row.name}: {row.description}\n{n} thread{'' if n == 1 else 's'}\n{profile(row.shape, n)}",
+                flush=True,
+            )
+    return 0
 
 
 def _measured(rows: Sequence[shapes.Row], num_threads: int, options: argparse.Namespace) -> tuple[Report, int]:

@@ -15,7 +15,9 @@ from .workloads import Contender, Workload, of_row, why_not
 
 __all__ = ["Comparison", "compare", "contenders", "rounds"]
 
-_PAUSE = 0.2  # seconds: threads of OpenBLAS look out for more work for up to 0.1 s after their last, those of others less
+_PAUSE = (
+    0.2  # seconds: threads of OpenBLAS look out for more work for up to 0.1 s after their last, those of others less
+)
 _SHORTEST = 0.02  # seconds: what is quicker runs several times in a round
 
 
