@@ -382,7 +382,8 @@ typedef enum fnn_perf_place {
     FNN_PERF_INPUT,  /* rows of the batch, dropout masks */
     FNN_PERF_LOSS,   /* losses, their gradient and their sum */
     FNN_PERF_WAIT,   /* for other threads */
-    FNN_PERF_LAYERS, /* from here on three a layer: forward, gradient of its input, gradient and update of its weights */
+    FNN_PERF_LAYERS, /* from here on three a layer: forward, gradient of its input, gradient and update of its weights
+                      */
 } fnn_perf_place;
 #define FNN_PERF(n_layers) (FNN_PERF_LAYERS + 3 * (n_layers))
 

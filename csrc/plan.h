@@ -31,7 +31,7 @@ struct fnn_plan {
     float *losses;        /* a slot a row */
     int32_t *hits;
     int64_t *perf; /* FNN_PERF places a thread; training only */
-    float *work; /* work_floats a thread */
+    float *work;   /* work_floats a thread */
     int64_t work_floats;
     void *arena;
     size_t arena_bytes;

@@ -55,7 +55,7 @@ def is_csr(x: Any) -> bool:
 def as_csr(
     x: Any, n_in: int, scale: float, offset: float, name: str = "x"
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(starts int64, columns int32, values float32 rescaled) of a sparse matrix (n, n_in), columns ascending in a row."""
+    """(starts int64, columns int32 ascending in a row, values float32 rescaled) of a sparse matrix (n, n_in)."""
     matrix = x.tocsr()
     if len(matrix.shape) != 2 or matrix.shape[1] != n_in:
         raise ValueError(f"{name} must have shape (n, {n_in}), got a sparse matrix of shape {matrix.shape}")

@@ -91,8 +91,8 @@ class Trainer:
         cross-entropy; any finite numbers (n, n_out) for squared error; (n,) serves for one output.
         batch_size: rows an update; the last batch of an epoch may be smaller, its loss a mean over its own rows, unless
         drop_last leaves it out. shuffle: a new order every epoch. validation_data: (x, y), evaluated after each epoch.
-        num_threads: exactly so many; None: up to ``fastnn.num_threads()``, as the size of the work is worth and as other
-        programs leave cores free.
+        num_threads: exactly so many; None: up to ``fastnn.num_threads()``, as the size of the work is worth and other
+        programs leave cores free; the number changes no bit.
         progress: a bar on stderr; "auto": if that is a terminal.
 
         Ctrl-C stops between two updates and leaves network and trainer usable.

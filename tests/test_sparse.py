@@ -1,5 +1,5 @@
-"""The first layer that skips zeros, by bits or by the lists of a sparse matrix, and updates fused with the backward pass:
-the bits of the plain way.
+"""The first layer that skips zeros, by bits or by the lists of a sparse matrix, and updates fused with the backward
+pass: the bits of the plain way.
 
 The plain way is the specification: dense kernels, all gradients of a step stored before any update.
 """
@@ -277,7 +277,10 @@ def test_a_broken_sparse_matrix_is_an_error(change: Any, message: str) -> None:
 def test_a_sparse_matrix_needs_zero_to_stay_zero() -> None:
     with pytest.raises(ValueError, match="x must be dense for a Rescaling that does not leave zero at zero"):
         sparse_network(fnn.Rescaling(1 / 255, -0.5))(Csr(sparse_rows(30, 90, 0.2)))
+
+
+def test_a_sparse_matrix_holds_real_numbers() -> None:
+    matrix = Csr(sparse_rows(30, 90, 0.2))
+    matrix.data = matrix.data.astype(complex)
     with pytest.raises(TypeError, match=r"x\.data must hold real numbers"):
-        matrix = Csr(sparse_rows(30, 90, 0.2))
-        matrix.data = matrix.data.astype(complex)
         sparse_network()(matrix)

@@ -31,8 +31,8 @@ FNN_INLINE void prefetch(const void *begin, const void *end) {
     for (const char *line = begin; line < (const char *)end; line += 64) __builtin_prefetch(line);
 }
 
-/* Where a group of up to nine panels, `stride` floats apart, is at one place: three pointers and the stride reach all of
- * them by addressing alone, where one pointer would cost an addition a panel. */
+/* Where a group of up to nine panels, `stride` floats apart, is at one place: three pointers and the stride reach all
+ * of them by addressing alone, where one pointer would cost an addition a panel. */
 typedef struct group {
     const float *at[3];
     int64_t stride;

@@ -49,7 +49,8 @@ static void finish_backward_input(const epilogue *e, int64_t n_batch, const tile
             const v16 scaled = v16_mul(v16_load(dx + at * FNN_LANES), v16_set1(e->scale));
             const m16 kept = m16_from_bits(e->keep != NULL ? e->keep[at] : 0xffff);
             const v16 gradient = v16_select(kept, scaled, v16_set1(0.0f));
-            v16_store(dx + at * FNN_LANES, through_activation(gradient, v16_load(e->x + at * FNN_LANES), e->activation));
+            v16_store(dx + at * FNN_LANES,
+                      through_activation(gradient, v16_load(e->x + at * FNN_LANES), e->activation));
         }
 }
 
@@ -59,16 +60,24 @@ static void dense_backward_input(float *dx, const float *dy, const float *w, con
     const epilogue last = {finish_backward_input, dx, NULL, x, keep, scale, activation};
     const weights m = {w, n_in, n_out, 1};
     const int64_t near_floats = fnn_product_work(n_batch, n_out);
-    const layer_product p = {dx,      fnn_view_panels(dy, n_batch), m, NULL, &last, n_batch, n_out, fnn_panels(n_in),
-                             near_floats > 0 ? work : NULL, work + near_floats};
+    const layer_product p = {dx,
+                             fnn_view_panels(dy, n_batch),
+                             m,
+                             NULL,
+                             &last,
+                             n_batch,
+                             n_out,
+                             fnn_panels(n_in),
+                             near_floats > 0 ? work : NULL,
+                             work + near_floats};
     product_share(&p, part);
 }
 
 /* ---- backward: the parameters' gradients ---- */
 
 /* Here a tile's rows are inputs, and the products run over the samples.  g[panels][rows] */
-FNN_INLINE void weight_product_tile(v16 g[FNN_NR][FNN_MR], const float *x, const float *dy, int64_t n_batch, int64_t first_input,
-                                    const tile t, const int rows, const int panels) {
+FNN_INLINE void weight_product_tile(v16 g[FNN_NR][FNN_MR], const float *x, const float *dy, int64_t n_batch,
+                                    int64_t first_input, const tile t, const int rows, const int panels) {
     v16 acc[FNN_MR][FNN_NR];
     FNN_UNROLL
     for (int i = 0; i < rows; i++) {
@@ -176,8 +185,7 @@ static void dense_backward_weight(const fnn_sink *dw, const fnn_sink *db, const 
                 for (int64_t group = first; group < groups_end; group++)
                     weight_product_block(dw, x, dy, n_batch, n_in, n_panels, group, block * FNN_LANES);
         }
-        if (r.tile == 0)
-            backward_bias(db, dy, n_batch, r.group * FNN_NR, panels_end);
+        if (r.tile == 0) backward_bias(db, dy, n_batch, r.group * FNN_NR, panels_end);
     }
 }
 

@@ -1,6 +1,7 @@
 /* peak.inc.h: as many multiply-adds as the processor can do, for no other use than to know how many those are. */
 
-/* Chains that do not wait for each other: enough to hide the latency of a multiply-add, few enough for the registers. */
+/* Chains that do not wait for each other: enough to hide the latency of a multiply-add, few enough for the registers.
+ */
 #define CHAINS (FNN_MR * FNN_NR < 12 ? FNN_MR * FNN_NR : 12)
 #define ROUNDS 64
 

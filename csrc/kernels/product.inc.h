@@ -162,8 +162,8 @@ FNN_INLINE rectangle next_rectangle(int64_t *begin, int64_t end, int64_t per_gro
     return r;
 }
 
-/* to = places [k, k + n_k) of rows [row, row + rows), one after the other: rows of a large input are a power of two apart
- * more often than not, and would share a few sets of the caches. */
+/* to = places [k, k + n_k) of rows [row, row + rows), one after the other: rows of a large input are a power of two
+ * apart more often than not, and would share a few sets of the caches. */
 static fnn_view copy_block(float *to, const fnn_view x, int64_t row, int64_t rows, int64_t k, int64_t n_k) {
     for (int64_t panel = 0; panel < fnn_panels(n_k); panel++)
         memcpy(to + panel * rows * FNN_LANES, x.at + (k / FNN_LANES + panel) * x.panel + row * FNN_LANES,
@@ -188,10 +188,9 @@ static void product_block(const layer_product *p, const rectangle r, int64_t fir
                           const view w) {
     const int64_t n_batch = p->n_batch, per_group = ceil_div(n_batch, FNN_MR);
     const tile top = tile_at(first, p->n_panels, n_batch), bottom = tile_at(end - 1, p->n_panels, n_batch);
-    const fnn_view x = p->near == NULL
-                           ? (fnn_view){p->x.at + top.row * p->x.row, p->x.row, p->x.panel}
-                           : copy_block(p->near, p->x, top.row, bottom.row + bottom.rows - top.row, k, n_k);
-    const origin from = k > 0           ? (origin){p->y, n_batch * FNN_LANES, FNN_LANES}
+    const fnn_view x = p->near == NULL ? (fnn_view){p->x.at + top.row * p->x.row, p->x.row, p->x.panel}
+                                       : copy_block(p->near, p->x, top.row, bottom.row + bottom.rows - top.row, k, n_k);
+    const origin from = k > 0          ? (origin){p->y, n_batch * FNN_LANES, FNN_LANES}
                         : p->b != NULL ? (origin){p->b, FNN_LANES, 0}
                                        : (origin){zeros, 0, 0};
     for (int64_t group = 0; group < r.groups; group++)
@@ -207,7 +206,8 @@ static void product_block(const layer_product *p, const rectangle r, int64_t fir
  * accumulators up where the one before left them in y. */
 static void product_rectangle(const layer_product *p, const rectangle r) {
     const int is_near = p->near == NULL;
-    const int64_t k_step = is_near ? p->n_k : FNN_LANES * ceil_div(p->n_k, FNN_LANES * ceil_div(p->n_k, FNN_NEAR_PLACES));
+    const int64_t k_step =
+        is_near ? p->n_k : FNN_LANES * ceil_div(p->n_k, FNN_LANES * ceil_div(p->n_k, FNN_NEAR_PLACES));
     const int64_t tiles = is_near ? r.tiles : FNN_NEAR / (FNN_MR * FNN_NEAR_PLACES);
     const int64_t panel = r.group * FNN_NR, panels = least(r.groups * FNN_NR, p->n_panels - panel);
     for (int64_t k = 0; k < p->n_k; k += k_step) {

@@ -1,7 +1,7 @@
 /* skip.inc.h: the first layer on data with many zeros, whose bits tell where the others are.  An accumulator takes the
- * products that are not zero, in the same order as the dense kernels take all of them: skipped products would have added
- * zero, so the results are equal to the bit (for finite weights).  A group of up to FNN_SPARSE_PANELS panels of outputs
- * is held in registers for one row, or one column, at a time. */
+ * products that are not zero, in the same order as the dense kernels take all of them: skipped products would have
+ * added zero, so the results are equal to the bit (for finite weights).  A group of up to FNN_SPARSE_PANELS panels of
+ * outputs is held in registers for one row, or one column, at a time. */
 
 /* Words of a row that all rows pass before the next ones, so that the weights they meet (32 KB) stay near. */
 #define FNN_SKIP_WORDS (8 / FNN_SPARSE_PANELS)
@@ -9,7 +9,8 @@
 /* Calls body(..., panels, is_bytes) with both as constants. */
 #define FNN_SKIP_CASE(panels)                                                                                          \
     case 2 * (panels): FNN_SKIP_BODY(panels, 0) break;                                                                 \
-    case 2 * (panels) + 1: FNN_SKIP_BODY(panels, 1) break;
+    case 2 * (panels) + 1:                                                                                             \
+        FNN_SKIP_BODY(panels, 1) break;
 #define FNN_SKIP_SWITCH(panels, x)                                                                                     \
     switch (2 * (panels) + ((x)->x_type == FNN_UINT8)) { FNN_EACH_SPARSE(FNN_SKIP_CASE) }
 
@@ -45,7 +46,8 @@ static void skip_gather(const fnn_skip *x, const fnn_data *data, const uint32_t 
             memcpy(to, (const char *)data->x + row * row_bytes, (size_t)row_bytes);
         } else {
             for (int64_t k = 0; k < n_in; k++)
-                ((float *)to)[k] = (float)((double)((const float *)data->x)[row * n_in + k] * input->scale + input->offset) * scale;
+                ((float *)to)[k] =
+                    (float)((double)((const float *)data->x)[row * n_in + k] * input->scale + input->offset) * scale;
         }
         for (int64_t word = 0; word < n_words; word++) {
             const uint64_t kept = keep != NULL ? kept_word(keep, word, i, n_batch, fnn_panels(n_in)) : ~(uint64_t)0;
@@ -199,7 +201,8 @@ static void skip_backward_weight(const fnn_sink *dw, const fnn_sink *db, const f
     while (begin < end) {
         const int64_t panel = begin / n_in * FNN_SPARSE_PANELS, k = begin % n_in;
         const int64_t k_end = least(n_in, k + end - begin), panels = least(FNN_SPARSE_PANELS, n_panels - panel);
-#define FNN_SKIP_BODY(panels, is_bytes) skip_weight_product(dw, *x, dy, n_batch, n_in, panel, k, k_end, panels, is_bytes);
+#define FNN_SKIP_BODY(panels, is_bytes)                                                                                \
+    skip_weight_product(dw, *x, dy, n_batch, n_in, panel, k, k_end, panels, is_bytes);
         FNN_SKIP_SWITCH(panels, x)
 #undef FNN_SKIP_BODY
         if (k == 0) backward_bias(db, dy, n_batch, panel, panel + panels);

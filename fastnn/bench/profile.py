@@ -5,8 +5,9 @@ from __future__ import annotations
 from itertools import pairwise
 
 from . import machine
+from .samples import load
 from .shapes import Shape
-from .workloads import Fastnn, load
+from .workloads import Fastnn
 
 __all__ = ["profile"]
 
@@ -39,7 +40,7 @@ def profile(shape: Shape, num_threads: int, epochs: int = 3) -> str:
 
 def _flops(shape: Shape) -> dict[str, int]:
     """Of the matrix products of a step; the first layer has no gradient of its input."""
-    flops = {}
+    flops: dict[str, int] = {}
     for i, (n_in, n_out) in enumerate(pairwise(shape.widths), start=1):
         product = 2 * shape.batch_size * n_in * n_out
         parts = {"forward": product, "backward input": product if i > 1 else 0, "backward weights": product}

@@ -343,7 +343,7 @@ typedef struct problem {
     fnn_net *net;
     const fnn_layer *last;
     fnn_data data;
-    uint64_t *bits;    /* NULL where zero does not stay zero; then there are no lists either */
+    uint64_t *bits; /* NULL where zero does not stay zero; then there are no lists either */
     fnn_sparse lists;
     int unfused;
     float *initial;
