@@ -178,15 +178,28 @@ static inline int64_t fnn_turned_work(int64_t n_batch, int64_t n_k) {
     return fnn_turned_panels(n_batch, n_k) * FNN_LANES * places;
 }
 
-/* What a gradient g does to the parameter w it belongs to:  w -= rate * g;  v = momentum * v + g, w -= rate * v;
- * v = momentum * v + g, w -= rate * (momentum * v + g);  to a place for gradients: w = g;  to a frozen one: nothing. */
-typedef enum fnn_update { FNN_SGD, FNN_MOMENTUM, FNN_NESTEROV, FNN_STORE, FNN_FREEZE } fnn_update;
+/* What a gradient g does to the parameter w it belongs to.  FNN_STORE: w = g, a place for gradients.  FNN_FREEZE:
+ * nothing.  The others, in this order, where sums of products are fused:
+ *   g += l2 * w;   w -= decay * w;   w -= rate * step;   w moves by l1 towards 0, at most to 0
+ * with the step  FNN_SGD: g;  FNN_MOMENTUM: v = momentum * v + g;  FNN_NESTEROV: the same v, momentum * v + g;
+ * FNN_ADAM: v = beta1 * v + (rest1 * g), s = beta2 * s + ((rest2 * g) * g), v / (root_scale * sqrt(s) + epsilon),
+ * where v and s become 0 when they are subnormal. */
+typedef enum fnn_update { FNN_SGD, FNN_MOMENTUM, FNN_NESTEROV, FNN_ADAM, FNN_STORE, FNN_FREEZE } fnn_update;
+
+/* Adam's constants at step t = 1, 2, ... */
+typedef struct fnn_adam {
+    float beta1, rest1, beta2, rest2; /* rest = 1 - beta */
+    float root_scale, epsilon;        /* root_scale = 1 / sqrt(1 - beta2^t); 1 - beta1^t divides the rate */
+} fnn_adam;
 
 /* Where the gradients of a variable go.  The same whether a backward kernel delivers them at once or `update` later. */
 typedef struct fnn_sink {
     fnn_update update;
+    int shrinks; /* whether any of l2, decay and l1 is not zero */
     float rate, momentum;
-    float *w, *v; /* packed as the variable; v only for momentum */
+    float l2, decay, l1; /* the last two times the learning rate */
+    fnn_adam adam;
+    float *w, *v, *s; /* packed as the variable; v only for momentum and Adam, s only for Adam */
 } fnn_sink;
 
 /* A batch's input for a first layer that skips zeros; written by skip_gather, columns by skip_transpose. */
@@ -304,6 +317,9 @@ typedef struct fnn_kernels {
     /* Delivers n floats of stored gradients. */
     void (*update)(const fnn_sink *sink, const float *g, int64_t n, fnn_part part);
 
+    /* Projects each unit's n_in weights onto the ball of that radius: those of a larger norm are scaled down to it. */
+    void (*max_norm)(float *w, float radius, int64_t n_in, int64_t n_out, fnn_part part);
+
     /* Does nothing but multiply-adds, for a time in proportion to n; returns how many floating-point operations. */
     int64_t (*peak)(float *sum, int64_t n);
 } fnn_kernels;
@@ -387,6 +403,15 @@ typedef enum fnn_perf_place {
 } fnn_perf_place;
 #define FNN_PERF(n_layers) (FNN_PERF_LAYERS + 3 * (n_layers))
 
+/* What holds a layer's weights small: strengths of L2 and L1, and the largest norm of the weights of a unit, kept after
+ * every update.  Zeros: nothing does. */
+typedef struct fnn_restraint {
+    float l2, l1, max_norm;
+} fnn_restraint;
+
+/* The sum over the layers of l2 / 2 w^2 + l1 |w|, in double, in the order in which weights lie. */
+double fnn_penalty(const fnn_net *net, const float *params, const fnn_restraint *restraints);
+
 /* Training: what stays the same over an epoch, and how far it has come. */
 typedef struct fnn_epoch {
     const fnn_data *data;
@@ -394,9 +419,13 @@ typedef struct fnn_epoch {
     fnn_update update;
     int unfused; /* store all gradients before any update: the specification of the fused path, the same bits */
     float momentum;
-    const float *rates;       /* learning rate of each step of the epoch */
-    const uint8_t *trainable; /* W and b of each layer in turn: 2 * n_layers flags */
-    uint32_t *order;          /* n_rows, filled when an epoch starts; NULL: rows in order */
+    float epsilon;                   /* of Adam, as are the betas */
+    double beta1, beta2;             /* in double for the bias corrections */
+    float decay;                     /* decoupled, of all weights */
+    const fnn_restraint *restraints; /* of each layer's weights */
+    const float *rates;              /* learning rate of each step of the epoch */
+    const uint8_t *trainable;        /* W and b of each layer in turn: 2 * n_layers flags */
+    uint32_t *order;                 /* n_rows, filled when an epoch starts; NULL: rows in order */
     uint64_t seed;
     uint32_t epoch;      /* numbers the permutation */
     uint32_t first_step; /* training steps before this epoch: numbers the dropout masks */
@@ -409,9 +438,10 @@ typedef struct fnn_epoch {
 } fnn_epoch;
 
 /* Runs steps until the epoch ends or, at a step border, budget_ns has passed, on up to n_threads of the plan's threads.
+ * state: blocks like params, zeros before the first step: none for FNN_SGD, velocity for momentum, the two moments for
+ * Adam.
  * FNN_ERR_DIVERGED: step counts the good steps; the parameters are those after them. */
-fnn_status fnn_train(fnn_plan *plan, float *params, float *velocity, fnn_epoch *epoch, int n_threads,
-                     int64_t budget_ns);
+fnn_status fnn_train(fnn_plan *plan, float *params, float *state, fnn_epoch *epoch, int n_threads, int64_t budget_ns);
 
 /* ---- predictor (predictor.c) ------------------------------------------------------------------------------------ */
 

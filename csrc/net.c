@@ -1,4 +1,4 @@
-/* net.c: the description of a network and where its parameters lie in a packed block. */
+/* net.c: the description of a network, where its parameters lie in a packed block, and sums over them. */
 #include "fnn.h"
 
 #include <string.h>
@@ -46,4 +46,22 @@ int fnn_is_finite(const float *values, int64_t n) {
     float zero = 0.0f; /* stays zero unless a value is infinite or NaN */
     for (int64_t i = 0; i < n; i++) zero += values[i] * 0.0f;
     return zero == 0.0f;
+}
+
+static double penalty_of(const float *w, int64_t n, fnn_restraint restraint) {
+    double squares = 0, magnitudes = 0;
+    for (int64_t i = 0; i < n; i++) {
+        squares += (double)w[i] * w[i];
+        magnitudes += w[i] < 0 ? -(double)w[i] : w[i];
+    }
+    return 0.5 * restraint.l2 * squares + restraint.l1 * magnitudes;
+}
+
+double fnn_penalty(const fnn_net *net, const float *params, const fnn_restraint *restraints) {
+    double sum = 0;
+    for (int64_t l = 0; l < net->n_layers; l++) {
+        const fnn_layer *layer = &net->layers[l];
+        sum += penalty_of(params + layer->w, layer->b - layer->w, restraints[l]);
+    }
+    return sum;
 }

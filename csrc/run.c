@@ -3,6 +3,7 @@
 #define _POSIX_C_SOURCE 200809L
 #include "plan.h"
 
+#include <math.h>
 #include <string.h>
 #include <time.h>
 
@@ -264,8 +265,7 @@ void fnn_evaluate(fnn_plan *plan, const float *params, const fnn_data *data, fnn
 /* ---- gradients ---- */
 
 /* This member's sinks, of the variables of a block; trainable: a flag each, or NULL for all. */
-static const fnn_sink *own_sinks(const fnn_plan *plan, fnn_sink prototype, const uint8_t *trainable,
-                                 const fnn_worker *me) {
+static fnn_sink *own_sinks(const fnn_plan *plan, fnn_sink prototype, const uint8_t *trainable, const fnn_worker *me) {
     const int64_t n_variables = 2 * plan->net->n_layers;
     fnn_sink *sinks = plan->sinks + me->part.index * n_variables;
     for (int64_t i = 0; i < n_variables; i++) {
@@ -274,6 +274,7 @@ static const fnn_sink *own_sinks(const fnn_plan *plan, fnn_sink prototype, const
         sinks[i] = prototype;
         sinks[i].w += at;
         if (sinks[i].v != NULL) sinks[i].v += at;
+        if (sinks[i].s != NULL) sinks[i].s += at;
         if (trainable != NULL && !trainable[i]) sinks[i].update = FNN_FREEZE;
     }
     return sinks;
@@ -314,7 +315,7 @@ void fnn_gradients(fnn_plan *plan, const float *params, const fnn_data *data, fn
 
 typedef struct training {
     fnn_plan *plan;
-    float *params, *velocity;
+    float *params, *state;
     fnn_epoch *epoch;
     int64_t deadline;
     int stop, members;
@@ -331,14 +332,69 @@ static void update_parameters(const fnn_plan *plan, const fnn_sink *sinks, fnn_w
     }
 }
 
-static void descend(const training *t, batch *b, float rate, fnn_worker *me) {
+/* The weights of a layer shrink, its biases do not.  Products with the rate are rounded here, once a step. */
+static void shrink(fnn_sink *weights, const fnn_epoch *epoch, int64_t l, float rate) {
+    if (weights->update == FNN_FREEZE) return;
+    weights->l2 = epoch->restraints[l].l2;
+    weights->decay = rate * epoch->decay;
+    weights->l1 = rate * epoch->restraints[l].l1;
+    weights->shrinks = weights->l2 != 0 || weights->decay != 0 || weights->l1 != 0;
+}
+
+/* x^n by products alone: the same bits everywhere, which libm's pow does not promise. */
+static double power(double x, int64_t n) {
+    double result = 1;
+    for (; n > 0; n /= 2, x *= x)
+        if (n % 2 != 0) result *= x;
+    return result;
+}
+
+/* Adam at step t = 1, 2, ...: bias corrections are computed in double and rounded here, once a step. */
+static void correct_bias(fnn_sink *sink, const fnn_epoch *epoch, int64_t t) {
+    sink->rate = (float)(sink->rate / (1 - power(epoch->beta1, t)));
+    sink->adam = (fnn_adam){.beta1 = (float)epoch->beta1,
+                            .rest1 = (float)(1 - epoch->beta1),
+                            .beta2 = (float)epoch->beta2,
+                            .rest2 = (float)(1 - epoch->beta2),
+                            .root_scale = (float)(1 / sqrt(1 - power(epoch->beta2, t))),
+                            .epsilon = epoch->epsilon};
+}
+
+/* This member's sinks that move the parameters by one step. */
+static const fnn_sink *own_updates(const training *t, int64_t step, const fnn_worker *me) {
     const fnn_epoch *epoch = t->epoch;
+    const float rate = epoch->rates[step];
+    fnn_sink move = {.update = epoch->update, .rate = rate, .momentum = epoch->momentum, .w = t->params, .v = t->state};
+    if (epoch->update == FNN_ADAM) {
+        move.s = t->state + t->plan->net->n_floats;
+        correct_bias(&move, epoch, (int64_t)epoch->first_step + step + 1);
+    }
+    fnn_sink *sinks = own_sinks(t->plan, move, epoch->trainable, me);
+    for (int64_t l = 0; l < t->plan->net->n_layers; l++) shrink(&sinks[2 * l], epoch, l, rate);
+    return sinks;
+}
+
+/* All weights have been updated.  A unit is always done by one member. */
+static void constrain(const training *t, batch *b, fnn_worker *me) {
+    for (int64_t l = 0; l < t->plan->net->n_layers; l++) {
+        const fnn_layer *layer = &t->plan->net->layers[l];
+        const float radius = t->epoch->restraints[l].max_norm;
+        if (radius == 0 || !t->epoch->trainable[2 * l]) continue;
+        t->plan->kernels->max_norm(t->params + layer->w, radius, layer->n_in, layer->n_out, me->part);
+        took(b, of_layer(l, BACKWARD_WEIGHT));
+    }
+}
+
+static void descend(const training *t, batch *b, int64_t step, fnn_worker *me) {
     const fnn_sink store = {.update = FNN_STORE, .w = t->plan->gradients};
-    const fnn_sink move = {
-        .update = epoch->update, .rate = rate, .momentum = epoch->momentum, .w = t->params, .v = t->velocity};
-    b->sinks = own_sinks(t->plan, epoch->unfused ? store : move, epoch->trainable, me);
+    const int unfused = t->epoch->unfused;
+    b->sinks = unfused ? own_sinks(t->plan, store, t->epoch->trainable, me) : own_updates(t, step, me);
     backward(b, me);
-    if (epoch->unfused) update_parameters(t->plan, own_sinks(t->plan, move, epoch->trainable, me), me);
+    if (unfused) {
+        update_parameters(t->plan, own_updates(t, step, me), me);
+        meet(b, me);
+    }
+    constrain(t, b, me);
 }
 
 static int64_t *own_perf(const fnn_plan *plan, const fnn_worker *me) {
@@ -380,7 +436,7 @@ static void training_body(void *job, fnn_worker *me) {
             if (me->part.index == 0) t->status = FNN_ERR_DIVERGED;
             break;
         }
-        descend(t, &b, epoch->rates[step], me);
+        descend(t, &b, step, me);
         if (me->part.index == 0) {
             add_metrics(&epoch->metrics, metrics);
             epoch->step = step + 1;
@@ -391,9 +447,8 @@ static void training_body(void *job, fnn_worker *me) {
     }
 }
 
-fnn_status fnn_train(fnn_plan *plan, float *params, float *velocity, fnn_epoch *epoch, int n_threads,
-                     int64_t budget_ns) {
-    training t = {.plan = plan, .params = params, .velocity = velocity, .epoch = epoch, .status = FNN_OK};
+fnn_status fnn_train(fnn_plan *plan, float *params, float *state, fnn_epoch *epoch, int n_threads, int64_t budget_ns) {
+    training t = {.plan = plan, .params = params, .state = state, .epoch = epoch, .status = FNN_OK};
     t.deadline = now_ns() + budget_ns;
     if (epoch->step == 0 && epoch->order != NULL)
         fnn_shuffle(epoch->order, epoch->data->n_rows, epoch->seed, FNN_STREAM_SHUFFLE, epoch->epoch);

@@ -21,7 +21,7 @@ except ModuleNotFoundError as error:
         "Run Python from another folder, or install here with `pip install -e .`."
     ) from None
 
-from . import initializers, layers, losses, optimizers, schedules
+from . import initializers, layers, losses, optimizers, regularizers, schedules
 from ._version import __version__
 from .callbacks import Callback
 from .history import History
@@ -38,13 +38,17 @@ from .initializers import (
 from .layers import Dense, Dropout, Rescaling
 from .losses import SigmoidCrossEntropy, SoftmaxCrossEntropy, SquaredError
 from .network import Network, Variable, load
-from .optimizers import SGD
+from .optimizers import SGD, Adam
+from .regularizers import L1, L2, MaxNorm
 from .runtime import available_isas, isa, num_threads, set_num_threads, show_config, use_isa
 from .schedules import LinearWarmup, StepDecay
 from .trainer import Trainer
 
 __all__ = [
+    "L1",
+    "L2",
     "SGD",
+    "Adam",
     "Callback",
     "Constant",
     "Dense",
@@ -53,6 +57,7 @@ __all__ = [
     "He",
     "History",
     "LinearWarmup",
+    "MaxNorm",
     "Network",
     "Ones",
     "RandomNormal",
@@ -76,6 +81,7 @@ __all__ = [
     "losses",
     "num_threads",
     "optimizers",
+    "regularizers",
     "schedules",
     "set_num_threads",
     "show_config",

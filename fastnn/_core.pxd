@@ -110,6 +110,7 @@ cdef extern from "fnn.h" nogil:
         FNN_SGD
         FNN_MOMENTUM
         FNN_NESTEROV
+        FNN_ADAM
 
     ctypedef struct fnn_kernels:
         const char *name
@@ -144,12 +145,24 @@ cdef extern from "fnn.h" nogil:
     void fnn_gradients(fnn_plan *plan, const float *params, const fnn_data *data, fnn_loss loss, int dropout,
                        uint64_t seed, uint32_t step, float *gradients, fnn_metrics *metrics)
 
+    ctypedef struct fnn_restraint:
+        float l2
+        float l1
+        float max_norm
+
+    double fnn_penalty(const fnn_net *net, const float *params, const fnn_restraint *restraints)
+
     ctypedef struct fnn_epoch:
         const fnn_data *data
         fnn_loss loss
         fnn_update update
         int unfused
         float momentum
+        double beta1
+        double beta2
+        float epsilon
+        float decay
+        const fnn_restraint *restraints
         const float *rates
         const uint8_t *trainable
         uint32_t *order
@@ -165,7 +178,7 @@ cdef extern from "fnn.h" nogil:
 
     int FNN_PERF_WAIT
     int64_t FNN_PERF(int64_t n_layers)
-    fnn_status fnn_train(fnn_plan *plan, float *params, float *velocity, fnn_epoch *epoch, int n_threads,
+    fnn_status fnn_train(fnn_plan *plan, float *params, float *state, fnn_epoch *epoch, int n_threads,
                          int64_t budget_ns)
 
     ctypedef struct fnn_predictor:

@@ -76,7 +76,21 @@ class Training:
     step: int
     epoch: int
     perf: list[float]
-    def __init__(self, net: Net, loss: str, momentum: float, nesterov: bool, seed: int) -> None: ...
+    def __init__(
+        self,
+        net: Net,
+        loss: str,
+        seed: int,
+        *,
+        update: str = "sgd",
+        momentum: float = 0.0,
+        beta1: float = 0.0,
+        beta2: float = 0.0,
+        epsilon: float = 0.0,
+        decay: float = 0.0,
+        restraints: Sequence[tuple[float, float, float]] = (),
+    ) -> None: ...
+    def penalty(self) -> float: ...
     def run_epoch(
         self,
         data: Data,

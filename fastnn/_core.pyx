@@ -46,6 +46,7 @@ cdef dict LOSSES = {
     "sigmoid_cross_entropy": FNN_SIGMOID_CROSS_ENTROPY,
     "softmax_cross_entropy": FNN_SOFTMAX_CROSS_ENTROPY,
 }
+cdef dict UPDATES = {"sgd": FNN_SGD, "momentum": FNN_MOMENTUM, "nesterov": FNN_NESTEROV, "adam": FNN_ADAM}
 cdef dict DISTRIBUTIONS = {"uniform": FNN_UNIFORM, "normal": FNN_NORMAL, "truncated_normal": FNN_TRUNCATED_NORMAL}
 cdef dict STREAMS = {"shuffle": FNN_STREAM_SHUFFLE, "split": FNN_STREAM_SPLIT}
 cdef dict FUNCTIONS = {
@@ -595,30 +596,53 @@ class Diverged(Exception):
 
 
 cdef class Training:
-    """What training adds to a network: velocity, and how many steps and epochs have begun."""
+    """What training adds to a network: velocity or moments, and how many steps and epochs have begun.
+
+    restraints: strengths of L2 and L1 of each layer's weights, and the largest norm of a unit's, 0 for any; () for none.
+    """
     cdef Net net
-    cdef float *velocity
+    cdef float *state
+    cdef fnn_restraint *restraints
     cdef fnn_loss loss
     cdef fnn_update update
-    cdef float momentum
+    cdef float momentum, epsilon, decay
+    cdef double beta1, beta2
     cdef Plan plan
     cdef readonly object seed, perf
     cdef public object step, epoch
 
-    def __cinit__(self, Net net not None, str loss, float momentum, bint nesterov, seed):
+    def __cinit__(self, Net net not None, str loss, seed, *, str update="sgd", float momentum=0.0, double beta1=0.0,
+                  double beta2=0.0, float epsilon=0.0, float decay=0.0, restraints=()):
+        cdef int64_t blocks
         self.net = net
         self.loss = LOSSES[loss]
-        self.update = FNN_SGD if momentum == 0 else FNN_NESTEROV if nesterov else FNN_MOMENTUM
+        self.update = UPDATES[update]
         self.momentum = momentum
+        self.beta1, self.beta2, self.epsilon = beta1, beta2, epsilon
+        self.decay = decay
         self.seed = seed
         self.step = self.epoch = 0
         if self.update != FNN_SGD:
-            self.velocity = <float *>fnn_alloc(net.c.n_floats * sizeof(float))
-            if self.velocity == NULL:
+            blocks = 2 if self.update == FNN_ADAM else 1
+            self.state = <float *>fnn_alloc(blocks * net.c.n_floats * sizeof(float))
+            if self.state == NULL:
                 check(FNN_ERR_MEMORY)
+        self.restraints = <fnn_restraint *>fnn_alloc(net.c.n_layers * sizeof(fnn_restraint))
+        if self.restraints == NULL:
+            check(FNN_ERR_MEMORY)
+        for i, (l2, l1, max_norm) in enumerate(restraints):
+            self.restraints[i].l2 = l2
+            self.restraints[i].l1 = l1
+            self.restraints[i].max_norm = max_norm
 
     def __dealloc__(self):
-        fnn_free(self.velocity)
+        fnn_free(self.state)
+        fnn_free(self.restraints)
+
+    def penalty(self):
+        """What the restraints add to the loss, at the parameters as they are."""
+        with self.net.lock:
+            return fnn_penalty(self.net.c, self.net.params, self.restraints)
 
     cdef int make_plan(self, int64_t n_batch, int n_threads, Data data) except -1:
         if self.plan is None or self.plan.suits != (n_batch, n_threads, isa(), data.kind()):
@@ -647,6 +671,9 @@ cdef class Training:
         epoch.update = self.update
         epoch.unfused = unfused
         epoch.momentum = self.momentum
+        epoch.beta1, epoch.beta2, epoch.epsilon = self.beta1, self.beta2, self.epsilon
+        epoch.decay = self.decay
+        epoch.restraints = self.restraints
         epoch.rates = &rates[0]
         epoch.trainable = &trainable[0]
         epoch.order = NULL if order is None else &order[0]
@@ -667,7 +694,7 @@ cdef class Training:
                 if pace is not None:
                     threads = pace.threads
                 with self.net.lock, nogil:
-                    status = fnn_train(self.plan.c, self.net.params, self.velocity, &epoch, threads, BUDGET_NS)
+                    status = fnn_train(self.plan.c, self.net.params, self.state, &epoch, threads, BUDGET_NS)
                 if status == FNN_ERR_DIVERGED:
                     raise Diverged(epoch.step)
                 check(status)

@@ -6,8 +6,9 @@ Two equal descriptions may stand for two layers: a network tells layers apart by
 import re
 from dataclasses import dataclass, field
 
-from . import _checks, initializers
+from . import _checks, initializers, regularizers
 from .initializers import Initializer
+from .regularizers import MaxNorm, Regularizer
 
 __all__ = ["ACTIVATIONS", "Dense", "Dropout", "Layer", "Rescaling", "from_config"]
 
@@ -33,6 +34,7 @@ class Dense(Layer):
         softmax  f(z)_j = exp(z_j) / sum_k exp(z_k); last layer alone, folded into the loss
 
     units: a positive integer. initializer, bias_initializer: a name or an Initializer, for W and for b.
+    regularizer: an L1 or an L2 for W; None: the Trainer's, if it has one. constraint: a MaxNorm for W.
     name: of the variables "name/W" and "name/b"; parts of letters, digits, "_", "-" and "." with "/" between them, such
     as "scope/hidden_1". None: the network chooses one.
     TypeError, ValueError: an argument is none of these.
@@ -43,6 +45,8 @@ class Dense(Layer):
     activation: str = "linear"
     initializer: str | Initializer = field(default="he", kw_only=True)
     bias_initializer: str | Initializer = field(default="zeros", kw_only=True)
+    regularizer: Regularizer | None = field(default=None, kw_only=True)
+    constraint: MaxNorm | None = field(default=None, kw_only=True)
     name: str | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
@@ -51,6 +55,8 @@ class Dense(Layer):
             activation=_checks.choice("activation", self.activation, ACTIVATIONS),
             initializer=initializers.get(self.initializer),
             bias_initializer=initializers.get(self.bias_initializer, argument="bias_initializer"),
+            regularizer=regularizers.check("regularizer", self.regularizer),
+            constraint=regularizers.check_constraint("constraint", self.constraint),
             name=_check_name(self.name),
         )
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from statistics import NormalDist
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -239,12 +239,76 @@ def loss(y: Floats, targets: ArrayLike, name: str, activation: str, scale: float
 # ---- update ----------------------------------------------------------------------------------------------------------
 
 
-def update(w: Floats, v: Floats, g: Floats, name: str, rate: float, momentum: float = 0.0) -> tuple[Floats, Floats]:
-    """(w, v) after one step.  name: "sgd", which leaves v alone, "momentum" or "nesterov"."""
+class Restraint(NamedTuple):
+    """What holds a layer's weights small: strengths of L2 and L1, and the largest norm of a unit's weights (0: any)."""
+
+    l2: float = 0.0
+    l1: float = 0.0
+    max_norm: float = 0.0
+
+
+def penalty(w: Floats, restraint: Restraint) -> float:
+    """What a regulariser adds to the loss: l2 / 2 sum w^2 + l1 sum |w|."""
+    return float(restraint.l2 / 2 * (w * w).sum() + restraint.l1 * np.abs(w).sum())
+
+
+def penalty_gradient(w: Floats, restraint: Restraint) -> Floats:
+    """Gradient of the penalty; of |w| at 0 the subgradient 0.  (The engine adds L2's to g, and meets L1 by soften.)"""
+    return restraint.l2 * w + restraint.l1 * np.sign(w)
+
+
+def soften(w: Floats, threshold: float) -> Floats:
+    """The proximal step of threshold * |w|: w moves by threshold towards 0, and stops there."""
+    return np.sign(w) * np.maximum(np.abs(w) - threshold, 0.0)
+
+
+class Adam(NamedTuple):
+    """Constants of Adam, with t = 1, 2, ... the number of the step."""
+
+    beta1: float
+    beta2: float
+    epsilon: float
+    t: int
+
+
+def adam(w: Floats, moments: Floats, g: Floats, rate: float, constants: Adam) -> tuple[Floats, Floats]:
+    """(w, moments) after one step.  moments (2, *w.shape): running means of gradients and of their squares."""
+    beta1, beta2, epsilon, t = constants
+    first, second = beta1 * moments[0] + (1.0 - beta1) * g, beta2 * moments[1] + (1.0 - beta2) * g * g
+    unbiased, root = first / (1.0 - beta1**t), np.sqrt(second / (1.0 - beta2**t))
+    return w - rate * unbiased / (root + epsilon), np.stack([first, second])
+
+
+def max_norm(w: Floats, radius: float) -> Floats:
+    """Each column of w (n_in, n_out) projected onto the ball of that radius."""
+    norms = np.sqrt((w * w).sum(axis=0))
+    return w * np.where(norms > radius, radius / np.maximum(norms, radius), 1.0)
+
+
+def update(
+    w: Floats, v: Floats, g: Floats, name: str, rate: float, momentum: float = 0.0, constants: Adam | None = None
+) -> tuple[Floats, Floats]:
+    """(w, v) after one step.  name: "sgd", which leaves v alone, "momentum", "nesterov" or "adam", whose v is moments.
+
+    constants: of "adam" alone.
+    """
+    if name == "adam":
+        assert constants is not None
+        return adam(w, v, g, rate, constants)
     if name == "sgd":
         return w - rate * g, v
     v = momentum * v + g
     return w - rate * (momentum * v + g if name == "nesterov" else v), v
+
+
+def restrained_update(
+    w: Floats, v: Floats, g: Floats, name: str, rate: float, restraint: Restraint, decay: float = 0.0, **rule: Any
+) -> tuple[Floats, Floats]:
+    """(w, v) after one step of weights under a restraint and decoupled weight decay.  rule: what ``update`` takes."""
+    g = g + restraint.l2 * w
+    w, v = update(w - rate * decay * w, v, g, name, rate, **rule)
+    w = soften(w, rate * restraint.l1)
+    return max_norm(w, restraint.max_norm) if restraint.max_norm > 0 else w, v
 
 
 # ---- networks --------------------------------------------------------------------------------------------------------
@@ -337,16 +401,27 @@ def train_step(
     momentum: float = 0.0,
     keeps: Keeps | None = None,
     trainable: Sequence[bool] | None = None,
+    *,
+    decay: float = 0.0,
+    restraints: Sequence[Restraint] | None = None,
+    constants: Adam | None = None,
 ) -> tuple[list[Floats], list[Floats], Floats, Ints]:
     """(params, velocity) after one step, losses and hits before it.  What is not trainable keeps value and velocity.
 
+    constants: for "adam" alone, whose velocity is (2, *shape), the two moments.
+
+    decay: decoupled, of all weights.  restraints: of each layer's weights.  Biases have neither.
     Raises FloatingPointError where the batch's loss is not finite: such a step changes nothing.
     """
     grads, losses, hits = gradients(net, params, x, targets, loss_name, keeps)
     if not np.isfinite(losses.sum()):
         raise FloatingPointError(f"the loss of a batch must be finite, got {losses.sum()}")
-    moved = [
-        update(w, v, g, update_name, rate, momentum) if free else (w, v)
-        for w, v, g, free in zip(params, velocity, grads, trainable or [True] * len(grads), strict=True)
-    ]
+    restraints = restraints or [Restraint()] * len(net.layers)
+    free = trainable or [True] * len(params)
+    moved, rule = list(zip(params, velocity, strict=True)), {"momentum": momentum, "constants": constants}
+    for i, ((w, v), g) in enumerate(zip(moved, grads, strict=True)):
+        if free[i] and i % 2 == 0:
+            moved[i] = restrained_update(w, v, g, update_name, rate, restraints[i // 2], decay, **rule)
+        elif free[i]:
+            moved[i] = update(w, v, g, update_name, rate, momentum, constants)
     return [w for w, _ in moved], [v for _, v in moved], losses, hits

@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from . import _checks, _core, losses
+from . import _checks, _core, losses, regularizers
 from ._pace import Pace
 from ._progress import as_progress, bar
 from ._seeds import as_seed
 from .callbacks import Callback
 from .history import History
 from .network import Network
-from .optimizers import SGD
+from .optimizers import SGD, Optimizer
+from .regularizers import Regularizer
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -25,9 +26,10 @@ if TYPE_CHECKING:
 
 
 class Trainer:
-    """Trains a network: weights live in the network, velocity, step and epoch here.
+    """Trains a network: weights live in the network, velocity or moments, step and epoch here.
 
-    loss: a name or a Loss; it also sets the network's link, by which it predicts. optimizer: an SGD.
+    loss: a name or a Loss; it also sets the network's link, by which it predicts. optimizer: an SGD or an Adam; None:
+    SGD(0.01). regularizer: an L1 or an L2 for the weights of every Dense layer that has none of its own.
     seed: of shuffling and dropout; None takes the network's. Permutations are a function of (seed, epoch), dropout
     masks of (seed, step), so a training's bits depend on nothing else.
     TypeError, ValueError: an argument is none of these, or loss and last layer contradict each other.
@@ -37,23 +39,30 @@ class Trainer:
         self,
         network: Network,
         loss: str | losses.Loss = "softmax_cross_entropy",
-        optimizer: SGD | None = None,
+        optimizer: Optimizer | None = None,
         *,
+        regularizer: Regularizer | None = None,
         seed: Seed = None,
     ) -> None:
         if not isinstance(network, Network):
             raise _checks.wrong_kind("network", "a Network", network)
         optimizer = SGD(0.01) if optimizer is None else optimizer
-        if not isinstance(optimizer, SGD):
-            raise _checks.wrong_kind("optimizer", "an SGD", optimizer)
+        if not isinstance(optimizer, Optimizer):
+            raise _checks.wrong_kind("optimizer", "an SGD or an Adam", optimizer)
         self.network = network
         self.loss = losses.get(loss)
         self.optimizer = optimizer
+        self.regularizer = regularizers.check("regularizer", regularizer)
+        self._regularizers = [
+            self.regularizer if dense.regularizer is None else dense.regularizer for _, dense in network._dense
+        ]
         self.seed = network.seed if seed is None else as_seed(seed)
         self.history = History()
         _check_link(network, self.loss)
         network.link = self.loss.link
-        self._training = _core.Training(network._net, self.loss.name, optimizer.momentum, optimizer.nesterov, self.seed)
+        self._training = _core.Training(
+            network._net, self.loss.name, self.seed, restraints=self._restraints(), **optimizer.rule
+        )
         self._is_stopped = False
 
     @property
@@ -145,6 +154,13 @@ class Trainer:
 
     # ---- parts of the above ----
 
+    def _restraints(self) -> list[tuple[float, float, float]]:
+        """Strengths of L2 and L1 of each Dense layer, and the largest norm of its units' weights, 0 for any."""
+        strengths = [(r.l2, r.l1) if r is not None else (0.0, 0.0) for r in self._regularizers]
+        constraints = [dense.constraint for _, dense in self.network._dense]
+        norms = [constraint.radius if constraint is not None else 0.0 for constraint in constraints]
+        return [(l2, l1, norm) for (l2, l1), norm in zip(strengths, norms, strict=True)]
+
     def _data(self, x: ArrayLike, y: ArrayLike, x_name: str, y_name: str) -> _core.Data:
         data = _core.Data(self.network._net, x, y, self.loss.name, x_name, y_name)
         if len(data) == 0:
@@ -191,6 +207,8 @@ class Trainer:
                 "A smaller learning rate may help"
             )
         logs = self._means(loss, hits, rows)
+        if any(regularizer is not None for regularizer in self._regularizers):
+            logs["penalty"] = self._training.penalty()
         return logs | {"seconds": seconds, "samples_per_second": rows / seconds, "learning_rate": float(rates[-1])}
 
     def _perf(self) -> dict[str, float]:

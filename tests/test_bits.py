@@ -74,7 +74,27 @@ def labels(x: object = X, y: object = Y, **fit: object) -> str:
     return fitted_hash(net, trainer, x, one_hot(y), **fit)
 
 
-TRAININGS: dict[str, Training] = {"softmax": softmax, "dropout": dropout, "labels": labels}
+def adam(x: object = X, y: object = Y, **fit: object) -> str:
+    layers = [fnn.Rescaling(1 / 255), fnn.Dense(40, "relu", regularizer=fnn.L1(1e-3)), fnn.Dense(10)]
+    net = fnn.Network(784, layers, seed=7)
+    trainer = fnn.Trainer(net, optimizer=fnn.Adam(0.003, weight_decay=0.1), regularizer=fnn.L2(0.01))
+    return fitted_hash(net, trainer, x, y, **fit)
+
+
+def max_norm(x: object = X, y: object = Y, **fit: object) -> str:
+    ball = fnn.MaxNorm(1.2)
+    layers = [fnn.Rescaling(1 / 255), fnn.Dense(150, "relu", constraint=ball), fnn.Dense(10, constraint=ball)]
+    net = fnn.Network(784, layers, seed=8)
+    return fitted_hash(net, fnn.Trainer(net, optimizer=fnn.SGD(0.1, momentum=0.9)), x, y, **fit)
+
+
+TRAININGS: dict[str, Training] = {
+    "softmax": softmax,
+    "dropout": dropout,
+    "labels": labels,
+    "adam": adam,
+    "max_norm": max_norm,
+}
 
 
 def one_hot(y: object) -> np.ndarray:
@@ -123,7 +143,7 @@ def test_the_layout_of_the_input_does_not_matter(training, order):
     assert train(x=x) == expected
 
 
-@pytest.mark.parametrize("name", ["softmax", "dropout"])
+@pytest.mark.parametrize("name", ["softmax", "dropout", "adam"])
 def test_one_hot_rows_are_class_indices(name):
     assert TRAININGS[name](y=one_hot(Y)) == golden()[name]
 

@@ -206,14 +206,19 @@ RULES = {
     "momentum": ("momentum", fnn.SGD(0.05, momentum=0.9)),
     "nesterov": ("nesterov", fnn.SGD(0.05, momentum=0.9, nesterov=True)),
     "schedule": ("sgd", fnn.SGD(fnn.LinearWarmup(0.3, 4, 12))),
+    "decay": ("momentum", fnn.SGD(0.05, momentum=0.9, weight_decay=0.2)),
+    "adam": ("adam", fnn.Adam(0.005)),
+    "adamw": ("adam", fnn.Adam(fnn.LinearWarmup(0.01, 4, 12), beta1=0.5, beta2=0.8, epsilon=1e-3, weight_decay=2.0)),
 }
 UPDATE_TOLERANCE = 2e-5  # of the norm of ten updates together.  Measured: at most 6e-6
 
 
-def make_layers(activation: str = "relu", keep_prob: float | None = None, naive: bool = False) -> list[Any]:
+def make_layers(
+    activation: str = "relu", keep_prob: float | None = None, naive: bool = False, **dense: Any
+) -> list[Any]:
     drop = [] if keep_prob is None else [fnn.Dropout(keep_prob, naive=naive)]
-    hidden = [fnn.Dense(33, activation), *drop, fnn.Dense(17, activation), *drop]
-    return [fnn.Rescaling(0.5, 0.25), *drop, *hidden, fnn.Dense(5)]
+    hidden = [fnn.Dense(33, activation, **dense), *drop, fnn.Dense(17, activation, **dense), *drop]
+    return [fnn.Rescaling(0.5, 0.25), *drop, *hidden, fnn.Dense(5, **dense)]
 
 
 def as_spec(net: fnn.Network) -> ref.Network:
@@ -238,8 +243,14 @@ class Reference:
         net = trainer.network
         self.spec, self.update, self.trainer = as_spec(net), update, trainer
         self.params = [np.asarray(v, np.float64) for v in net.variables.values()]
-        self.velocity = [np.zeros_like(p) for p in self.params]
+        self.velocity = [np.zeros((2, *p.shape) if update == "adam" else p.shape) for p in self.params]
         self.step = 0
+        regularizers = [layer.regularizer for _, layer in net._dense]
+        regularizers = [trainer.regularizer if r is None else r for r in regularizers]
+        strengths = [(r.l2, r.l1) if r is not None else (0.0, 0.0) for r in regularizers]
+        norms = [layer.constraint.radius if layer.constraint is not None else 0.0 for _, layer in net._dense]
+        held = [(*pair, norm) for pair, norm in zip(strengths, norms, strict=True)]
+        self.restraints = [ref.Restraint(*np.float32(each).tolist()) for each in held]
         self.losses: list[float] = []
         self.hits = 0
 
@@ -251,9 +262,12 @@ class Reference:
             n = len(x[rows])
             rate = float(optimizer.schedule.rates(self.step, 1)[0])
             keeps = ref.keep_masks(self.spec, self.trainer.seed, self.step, n)
+            rule = optimizer.rule
+            adam = ref.Adam(*(rule.get(name, 0.0) for name in ("beta1", "beta2", "epsilon")), self.step + 1)
             self.params, self.velocity, losses, hits = ref.train_step(
                 self.spec, self.params, self.velocity, x[rows], y[rows], self.trainer.loss.name, self.update, rate,
-                float(np.float32(optimizer.momentum)), keeps, trainable,
+                float(np.float32(rule.get("momentum", 0.0))), keeps, trainable, decay=float(np.float32(rule["decay"])),
+                restraints=self.restraints, constants=adam if self.update == "adam" else None,
             )  # fmt: skip
             self.step += 1
             self.losses += losses.tolist()
@@ -295,6 +309,33 @@ def test_ten_steps(isa: str, rule: str, keep_prob: float | None, naive: bool, ac
         assert history["loss"][epoch] == pytest.approx(np.mean(reference.losses), rel=1e-5)
         assert history["accuracy"][epoch] == reference.hits / 95
     assert trainer.step == reference.step == 10
+    assert_trained_alike(net, reference, before)
+
+
+@pytest.mark.parametrize("regularizer", [fnn.L2(0.3), fnn.L1(0.02)], ids=repr)
+@pytest.mark.parametrize("rule", RULES)
+def test_ten_steps_with_a_regularizer(isa: str, rule: str, regularizer: Any) -> None:
+    update, optimizer = RULES[rule]
+    net = fnn.Network(35, make_layers("tanh"), seed=SEED)
+    trainer, before = fnn.Trainer(net, optimizer=optimizer, regularizer=regularizer), values(net)
+    reference, (x, y) = Reference(trainer, update), problem()
+    history = trainer.fit(x, y, epochs=2, batch_size=20, shuffle=False)
+    for _ in range(2):
+        reference.run(x, y, 20)
+    penalty = sum(map(ref.penalty, reference.params[::2], reference.restraints))
+    assert history["penalty"][-1] == pytest.approx(penalty, rel=1e-6)
+    assert_trained_alike(net, reference, before)
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_ten_steps_with_max_norm(isa: str, rule: str) -> None:
+    update, optimizer = RULES[rule]
+    net = fnn.Network(35, make_layers("tanh", constraint=fnn.MaxNorm(1.2)), seed=SEED)
+    trainer, before = fnn.Trainer(net, optimizer=optimizer), values(net)
+    reference, (x, y) = Reference(trainer, update), problem()
+    trainer.fit(x, y, epochs=2, batch_size=20, shuffle=False)
+    for _ in range(2):
+        reference.run(x, y, 20)
     assert_trained_alike(net, reference, before)
 
 

@@ -7,11 +7,14 @@ import pytest
 
 from fastnn import initializers, layers
 from fastnn.layers import Dense, Dropout, Rescaling
+from fastnn.regularizers import L1, L2, MaxNorm
 
 ALL = [
     Dense(10),
     Dense(256, activation="relu", initializer="glorot", bias_initializer=initializers.Constant(0.1), name="a/hidden_1"),
     Dense(1, "sigmoid", initializer=initializers.RandomUniform(-1, 1)),
+    Dense(5, regularizer=L2(0.01)),
+    Dense(5, regularizer=L1(0.01), constraint=MaxNorm(3)),
     Dropout(0.5),
     Dropout(1, naive=True, name="drop"),
     Rescaling(1 / 255),
@@ -76,6 +79,8 @@ def test_config_spells_everything_out() -> None:
         "activation": "tanh",
         "initializer": {"kind": "initializer.random_normal", "mean": 0.0, "stddev": 0.5},
         "bias_initializer": {"kind": "initializer.zeros"},
+        "regularizer": None,
+        "constraint": None,
         "name": "a",
     }
 
@@ -121,6 +126,14 @@ def test_bad_names(make: object, name: str) -> None:
         (lambda: Dense(3, initializer=initializers.He), TypeError, "initializer must be one of .*, got <class"),
         (lambda: Dense(3, bias_initializer="0"), ValueError, "bias_initializer must be one of .*, got '0'$"),
         (lambda: Dense(3, bias_initializer=0), TypeError, r"bias_initializer must be one of .*, got 0 \(int\)$"),
+        (lambda: Dense(3, regularizer=1), TypeError, r"regularizer must be None, an L1 or an L2, got 1 \(int\)$"),
+        (lambda: Dense(3, regularizer=L2), TypeError, "regularizer must be None, an L1 or an L2, got <class"),
+        (
+            lambda: Dense(3, constraint=L2(1)),
+            TypeError,
+            r"constraint must be None or a MaxNorm, got L2\(strength=1\.0\)",
+        ),
+        (lambda: Dense(3, constraint=3.0), TypeError, r"constraint must be None or a MaxNorm, got 3\.0 \(float\)$"),
         (lambda: Dense(3, name=1), TypeError, r'name must be None or a name such as "scope/hidden_1", got 1 \(int\)$'),
         (lambda: Dropout(0), ValueError, "keep_prob must be a number from 1/65536 to 1, got 0$"),
         (lambda: Dropout(-0.5), ValueError, r"keep_prob must be a number from 1/65536 to 1, got -0\.5$"),

@@ -6,12 +6,14 @@ import numpy as np
 import pytest
 
 from fastnn import optimizers, schedules
-from fastnn.optimizers import SGD
+from fastnn.optimizers import SGD, Adam
 
 
 def test_defaults() -> None:
     sgd = SGD(0.1)
-    assert (sgd.learning_rate, sgd.momentum, sgd.nesterov) == (0.1, 0.0, False)
+    assert (sgd.learning_rate, sgd.momentum, sgd.nesterov, sgd.weight_decay) == (0.1, 0.0, False, 0.0)
+    adam = Adam()
+    assert (adam.learning_rate, adam.beta1, adam.beta2, adam.epsilon, adam.weight_decay) == (0.001, 0.9, 0.999, 1e-8, 0)
 
 
 def test_a_number_is_a_constant_schedule() -> None:
@@ -26,17 +28,26 @@ def test_numpy_scalars_become_python_values() -> None:
 
 
 @pytest.mark.parametrize(
-    "sgd",
-    [SGD(1), SGD(0.1, momentum=0.9, nesterov=True), SGD(schedules.LinearWarmup(0.5, 1, 5), momentum=0.5)],
+    "optimizer",
+    [
+        SGD(1),
+        SGD(0.1, momentum=0.9, nesterov=True),
+        SGD(schedules.LinearWarmup(0.5, 1, 5), momentum=0.5),
+        SGD(1, weight_decay=0.1),
+        Adam(),
+        Adam(schedules.StepDecay(0.1, 0.5, 10), beta1=0, beta2=0.5, epsilon=1, weight_decay=2),
+    ],
     ids=repr,
 )
-def test_config_round_trip(sgd: SGD) -> None:
-    assert optimizers.from_config(json.loads(json.dumps(sgd.to_config()))) == sgd
+def test_config_round_trip(optimizer: optimizers.Optimizer) -> None:
+    assert optimizers.from_config(json.loads(json.dumps(optimizer.to_config()))) == optimizer
 
 
 def test_momentum_and_nesterov_are_keyword_only() -> None:
     with pytest.raises(TypeError):
         SGD(0.1, 0.9)  # type: ignore[misc]
+    with pytest.raises(TypeError):
+        Adam(0.1, 0.9)  # type: ignore[misc]
 
 
 @pytest.mark.parametrize(
@@ -56,6 +67,20 @@ def test_momentum_and_nesterov_are_keyword_only() -> None:
         (lambda: SGD(0.1, momentum=np.nan), ValueError, "momentum must be a number from 0 to less than 1, got nan$"),
         (lambda: SGD(0.1, momentum="0"), TypeError, "momentum must be a number from 0 to less than 1, got '0'"),
         (lambda: SGD(0.1, momentum=False), TypeError, "momentum must be a number from 0 to less than 1, got False"),
+        (lambda: SGD(0.1, weight_decay=-1), ValueError, "weight_decay must be a non-negative finite number, got -1$"),
+        (lambda: SGD(0.1, weight_decay="1"), TypeError, "weight_decay must be a non-negative finite number, got '1'"),
+        (lambda: Adam(0), ValueError, "learning_rate must be a positive finite number, got 0$"),
+        (lambda: Adam(beta1=1), ValueError, "beta1 must be a number from 0 to less than 1 in float32, got 1$"),
+        (lambda: Adam(beta2=-0.1), ValueError, r"beta2 must be a number from 0 to less than 1 in float32, got -0\.1$"),
+        (
+            lambda: Adam(beta2=1 - 1e-9),
+            ValueError,
+            r"beta2 must be a number from 0 to less than 1 in float32, got 0\.9",
+        ),
+        (lambda: Adam(beta1="0"), TypeError, "beta1 must be a number from 0 to less than 1 in float32, got '0'"),
+        (lambda: Adam(epsilon=0), ValueError, "epsilon must be a positive number in float32, got 0$"),
+        (lambda: Adam(epsilon=1e-50), ValueError, "epsilon must be a positive number in float32, got 1e-50$"),
+        (lambda: Adam(weight_decay=-1), ValueError, "weight_decay must be a non-negative finite number, got -1$"),
         (lambda: SGD(0.1, nesterov=1), TypeError, r"nesterov must be True or False, got 1 \(int\)$"),
         (
             lambda: SGD(0.1, nesterov=True),
@@ -66,7 +91,7 @@ def test_momentum_and_nesterov_are_keyword_only() -> None:
         (
             lambda: optimizers.from_config({"kind": "adam"}),
             ValueError,
-            r"config\['kind'\] must be one of 'optimizer.sgd'",
+            r"config\['kind'\] must be one of 'optimizer.sgd', 'optimizer.adam'",
         ),
         (
             lambda: optimizers.from_config({"kind": "optimizer.sgd", "learning_rate": 0.1, "nestrov": True}),

@@ -132,3 +132,91 @@ def test_probabilities_equal_pytorchs() -> None:
     with torch.no_grad():
         expected = torch.softmax(twin(torch.from_numpy(IMAGES.astype(np.float32) / np.float32(255))), dim=1).numpy()
     np.testing.assert_allclose(net.predict_proba(IMAGES), expected, rtol=1e-4, atol=1e-7)
+
+
+def penalised(twin: Any, value: Any, strength: float) -> Any:
+    return value + strength / 2 * sum((p * p).sum() for p in weights_of(twin))
+
+
+def soften(twin: Any, threshold: float) -> None:
+    for p in weights_of(twin):
+        p.copy_(torch.nn.functional.softshrink(p, threshold))
+
+
+def clip_norms(twin: Any, radius: float) -> None:
+    for p in weights_of(twin):  # a unit's weights are a row
+        p.copy_(torch.renorm(p, 2, 0, radius))
+
+
+def weights_of(twin: Any) -> list[Any]:
+    return [p for p in twin.parameters() if p.ndim == 2]
+
+
+def biases_of(twin: Any) -> list[Any]:
+    return [p for p in twin.parameters() if p.ndim == 1]
+
+
+# fastnn's optimiser, regulariser and constraint; PyTorch's optimiser; what PyTorch does to the loss, and after a step
+HELD: dict[str, Any] = {
+    "l2": (
+        fnn.SGD(0.1),
+        fnn.L2(0.1),
+        None,
+        lambda p: torch.optim.SGD(p, lr=0.1),
+        lambda t, v: penalised(t, v, 0.1),
+        None,
+    ),
+    "l1": (fnn.SGD(0.1), fnn.L1(0.01), None, lambda p: torch.optim.SGD(p, lr=0.1), None, lambda t: soften(t, 0.001)),
+    "max_norm": (
+        fnn.SGD(0.1, momentum=0.9),
+        None,
+        fnn.MaxNorm(1.3),
+        lambda p: torch.optim.SGD(p, lr=0.1, momentum=0.9),
+        None,
+        lambda t: clip_norms(t, 1.3),
+    ),
+    "adam": (fnn.Adam(0.01), None, None, lambda p: torch.optim.Adam(p, lr=0.01), None, None),
+    "adam_l2": (
+        fnn.Adam(0.01, beta1=0.8, beta2=0.9, epsilon=1e-4),
+        fnn.L2(0.1),
+        None,
+        lambda p: torch.optim.Adam(p, lr=0.01, betas=(0.8, 0.9), eps=1e-4),
+        lambda t, v: penalised(t, v, 0.1),
+        None,
+    ),
+    "adamw": (
+        fnn.Adam(0.01, epsilon=1e-4, weight_decay=0.3),
+        None,
+        None,
+        lambda p: torch.optim.AdamW(p, lr=0.01, eps=1e-4, weight_decay=0.3),
+        None,
+        None,
+    ),
+}
+
+
+@pytest.mark.parametrize("n_steps", [1, 5])
+@pytest.mark.parametrize("name", HELD)
+def test_steps_of_other_rules_equal_pytorchs(name: str, n_steps: int) -> None:
+    """Every input and unit gets a gradient that is far from rounding, by which Adam would divide: tanh, and noise."""
+    optimizer, regularizer, constraint, make_optimizer, change_loss, after = HELD[name]
+    rng = np.random.default_rng(6)
+    x, y = rng.standard_normal((200, 50)).astype(np.float32), rng.integers(0, 10, 200)
+    layers = [fnn.Dense(units, "tanh", constraint=constraint) for units in (40, 30)]
+    net = fnn.Network(50, [*layers, fnn.Dense(10, constraint=constraint)], seed=4)
+    twin, before = make_twin(net, "tanh"), parameters(net)
+    fnn.Trainer(net, optimizer=optimizer, regularizer=regularizer).fit(
+        x, y, batch_size=200, epochs=n_steps, shuffle=False
+    )
+    groups = [{"params": weights_of(twin)}, {"params": biases_of(twin), "weight_decay": 0.0}]
+    torchs = make_optimizer(groups)
+    for _ in range(n_steps):
+        value = torch.nn.functional.cross_entropy(twin(torch.from_numpy(x)), torch.from_numpy(y))
+        torchs.zero_grad()
+        (change_loss(twin, value) if change_loss is not None else value).backward()
+        torchs.step()
+        if after is not None:
+            with torch.no_grad():
+                after(twin)
+    difference = np.linalg.norm(parameters(net) - parameters_of(twin))
+    assert difference <= 1e-5 * np.linalg.norm(parameters_of(twin) - before)

@@ -6,6 +6,7 @@ The plain way is the specification: dense kernels, all gradients of a step store
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
@@ -57,14 +58,13 @@ def trained(
     way: str = "dense",
     unfused: bool = False,
     batch_size: int = 24,
-    momentum: float = 0.0,
-    nesterov: bool = False,
     frozen: Sequence[int] = (),
     n_threads: int = 2,
+    **rule: Any,
 ) -> list[bytes]:
     """Bytes of every variable after two epochs, and the losses."""
     net = fnn.Network(x.shape[1], layers, seed=3)
-    training = _core.Training(net._net, "softmax_cross_entropy", momentum, nesterov, 5)
+    training = _core.Training(net._net, "softmax_cross_entropy", 5, **rule)
     data = make_data(net, x, np.arange(len(x)) % net.n_out, way)
     rates = np.full(-(-len(x) // batch_size), 0.1, np.float32)
     trainable = np.array([i not in frozen for i in range(len(net.variables))], np.uint8)
@@ -105,22 +105,44 @@ def test_every_batch_size(batch_size: int, way: str) -> None:
 @pytest.mark.parametrize(
     "settings",
     [
-        {"momentum": 0.9},
-        {"momentum": 0.9, "nesterov": True},
+        {"update": "momentum", "momentum": 0.9},
+        {"update": "nesterov", "momentum": 0.9},
         {"frozen": [0]},
         {"frozen": [1, 2]},
-        {"momentum": 0.5, "frozen": [0, 3]},
+        {"update": "momentum", "momentum": 0.5, "frozen": [0, 3]},
+        {"decay": 0.1},
+        {"update": "adam", "beta1": 0.9, "beta2": 0.999, "epsilon": 1e-8},
+        {
+            "update": "adam",
+            "beta2": 0.9,
+            "epsilon": 0.1,
+            "decay": 0.1,
+            "restraints": [(0, 0.01, 0), (0.1, 0, 0)],
+            "frozen": [1],
+        },
+        {"restraints": [(0.1, 0, 0), (0, 0, 0)]},
+        {"restraints": [(0, 0.01, 0), (0.1, 0, 0)]},
+        {
+            "update": "momentum",
+            "momentum": 0.9,
+            "decay": 0.1,
+            "restraints": [(0.1, 0.02, 0), (0, 0.01, 0)],
+            "frozen": [2],
+        },
+        {"restraints": [(0, 0, 1.0), (0, 0, 0.5)]},
+        {"update": "momentum", "momentum": 0.9, "restraints": [(0.1, 0, 1.0), (0, 0, 0.5)], "frozen": [2]},
+        {"update": "nesterov", "momentum": 0.9, "restraints": [(0, 0.01, 0), (0.1, 0, 0)], "frozen": [0]},
     ],
     ids=str,
 )
-def test_every_update(settings: dict[str, Any]) -> None:
+def test_every_update(isa: str, settings: dict[str, Any]) -> None:
+    """Also of inputs that no row of a batch has, whose weights may change all the same."""
     x = sparse_rows(60, 90, 0.1)
+    x[:, 20:40] = 0
     layers = mlp(fnn.Dropout(0.7))
-    plain = trained(x, layers, unfused=True, **settings)
-    assert trained(x, layers, **settings) == plain
-    for way in WAYS:
-        assert trained(x, layers, way=way, **settings) == plain
-        assert trained(x, layers, way=way, unfused=True, **settings) == plain
+    plain = trained(x, layers, unfused=True, n_threads=1, **settings)
+    for n_threads, way, unfused in itertools.product((1, 2, 3, 8), ("dense", *WAYS), (False, True)):
+        assert trained(x, layers, way=way, unfused=unfused, n_threads=n_threads, **settings) == plain
 
 
 @pytest.mark.parametrize("way", WAYS)

@@ -29,11 +29,12 @@ OPTIMIZERS = [
     fnn.SGD(0.1),
     fnn.SGD(0.1, momentum=0.9),
     fnn.SGD(fnn.LinearWarmup(0.2, 3, 30), momentum=0.9, nesterov=True),
+    fnn.Adam(0.01, weight_decay=0.1),
 ]
 
 
 def make_trainer(
-    optimizer: fnn.SGD | None = None, *, loss: str = "softmax_cross_entropy", seed: int = 5
+    optimizer: fnn.optimizers.Optimizer | None = None, *, loss: str = "softmax_cross_entropy", seed: int = 5
 ) -> fnn.Trainer:
     layers = [fnn.Dropout(0.9), fnn.Dense(20, "relu"), fnn.Dropout(0.5), fnn.Dense(5)]
     return fnn.Trainer(fnn.Network(12, layers, seed=seed), loss, optimizer or fnn.SGD(0.1))
@@ -52,7 +53,7 @@ def bits(trainer: fnn.Trainer) -> bytes:
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 @pytest.mark.parametrize("shuffle", [True, False])
-def test_fit_goes_on_where_it_stopped(optimizer: fnn.SGD, shuffle: bool) -> None:
+def test_fit_goes_on_where_it_stopped(optimizer: fnn.optimizers.Optimizer, shuffle: bool) -> None:
     once, often = make_trainer(optimizer), make_trainer(optimizer)
     whole = once.fit(X, Y, epochs=5, batch_size=20, shuffle=shuffle)
     parts = [often.fit(X, Y, epochs=epochs, batch_size=20, shuffle=shuffle) for epochs in (1, 0, 3, 1)]
@@ -110,7 +111,7 @@ def test_loss_weighs_rows_and_not_batches() -> None:
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
-def test_one_hot_rows_train_as_indices(optimizer: fnn.SGD) -> None:
+def test_one_hot_rows_train_as_indices(optimizer: fnn.optimizers.Optimizer) -> None:
     indices, rows = make_trainer(optimizer), make_trainer(optimizer)
     histories = [each.fit(X, y, epochs=2, batch_size=20) for each, y in ((indices, Y), (rows, np.eye(5)[Y]))]
     assert bits(indices) == bits(rows)
@@ -445,8 +446,8 @@ SQUASHED = fnn.Network(12, [fnn.Dense(5, "sigmoid")])
         ((NET, "hinge"), ValueError, "loss must be one of 'softmax_cross_entropy'"),
         ((NET, 3), TypeError, "loss must be one of 'softmax_cross_entropy'"),
         ((NET, fnn.SquaredError), TypeError, "loss must be one of"),
-        ((NET, "squared_error", 0.1), TypeError, "optimizer must be an SGD, got 0.1 (float)"),
-        ((NET, "squared_error", fnn.SGD), TypeError, "optimizer must be an SGD"),
+        ((NET, "squared_error", 0.1), TypeError, "optimizer must be an SGD or an Adam, got 0.1 (float)"),
+        ((NET, "squared_error", fnn.SGD), TypeError, "optimizer must be an SGD or an Adam, got <class"),
         ((FOLDED, "squared_error"), ValueError, "loss must be 'softmax_cross_entropy' for a last layer with softmax"),
         ((SQUASHED, "sigmoid_cross_entropy"), ValueError, "the last layer must have activation 'linear'"),
     ],

@@ -2,6 +2,7 @@
 #include "../fnn.h"
 #include "../rng.h"
 
+#include <float.h>
 #include <string.h>
 
 #define FNN_INLINE static inline __attribute__((always_inline))

@@ -154,11 +154,11 @@ FNN_INLINE void few_rows_product(const fnn_sink dw, const float *x, const float 
 static void few_rows_backward(const fnn_sink *dw, const float *x, const float *dy, int64_t n_batch, int64_t n_in,
                               int64_t panel, int64_t begin, int64_t end) {
     fnn_sink plain = *dw;
-    plain.update = FNN_SGD; /* as a constant: the commonest update costs no choice a vector */
+    plain.update = FNN_SGD, plain.shrinks = 0; /* as constants: the commonest update costs no choice a vector */
     switch (n_batch) {
 #define FNN_FEW_CASE(rows)                                                                                             \
     case rows:                                                                                                         \
-        if (dw->update == FNN_SGD)                                                                                     \
+        if (is_still(dw))                                                                                     \
             few_rows_product(plain, x, dy, n_in, panel, begin, end, rows);                                             \
         else                                                                                                           \
             few_rows_product(*dw, x, dy, n_in, panel, begin, end, rows);                                               \

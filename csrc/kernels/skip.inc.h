@@ -172,10 +172,10 @@ FNN_INLINE void skip_weight_input(const fnn_sink *dw, const fnn_skip x, const fl
 }
 
 /* Inputs of one word that change their weights: those that a row of the batch has, or all. */
-FNN_INLINE uint64_t changing_inputs(const fnn_skip x, int64_t word, int64_t n_batch, int64_t n_in, fnn_update update) {
+FNN_INLINE uint64_t changing_inputs(const fnn_skip x, int64_t word, int64_t n_batch, int64_t n_in, int is_still) {
     const int64_t left = n_in - word * 64;
     uint64_t inputs = 0;
-    if (update != FNN_SGD) return left >= 64 ? ~(uint64_t)0 : ((uint64_t)1 << left) - 1;
+    if (!is_still) return left >= 64 ? ~(uint64_t)0 : ((uint64_t)1 << left) - 1;
     for (int64_t i = 0; i < n_batch; i++) inputs |= x.bits[i * fnn_words(n_in) + word]; /* else w -= rate * 0 */
     return inputs;
 }
@@ -185,7 +185,7 @@ FNN_INLINE void skip_weight_product(const fnn_sink *dw, const fnn_skip x, const 
                                     int64_t n_in, int64_t panel, int64_t begin, int64_t end, const int panels,
                                     const int is_bytes) {
     for (int64_t word = begin / 64; word * 64 < end; word++) {
-        uint64_t inputs = changing_inputs(x, word, n_batch, n_in, dw->update);
+        uint64_t inputs = changing_inputs(x, word, n_batch, n_in, is_still(dw));
         if (word * 64 < begin) inputs &= ~(uint64_t)0 << (begin % 64);
         if (word * 64 + 64 > end) inputs &= ((uint64_t)1 << (end % 64)) - 1;
         for (; inputs != 0; inputs &= inputs - 1)

@@ -118,7 +118,7 @@ FNN_INLINE void sparse_weight_product(const fnn_sink *dw, const fnn_columns *col
     int32_t entry = begin > 0 ? columns->ends[begin - 1] : 0;
     for (int64_t c = begin; c < end; c++) {
         const int32_t column_end = columns->ends[c];
-        if (entry == column_end && dw->update == FNN_SGD) continue; /* w -= rate * 0 */
+        if (entry == column_end && is_still(dw)) continue; /* w -= rate * 0 */
         v16 acc[FNN_SPARSE_PANELS];
         FNN_UNROLL
         for (int j = 0; j < panels; j++) acc[j] = v16_set1(0.0f);

@@ -9,6 +9,7 @@
 #include "dropout.inc.h"
 #include "input.inc.h"
 #include "loss.inc.h"
+#include "norm.inc.h"
 #include "peak.inc.h"
 #include "row.inc.h"
 #include "skip.inc.h"
@@ -37,5 +38,6 @@ const fnn_kernels FNN_TABLE = {
     .row_forward = row_forward,
     .row_output = row_output,
     .update = update,
+    .max_norm = max_norm,
     .peak = peak,
 };

@@ -57,6 +57,9 @@ static inline v16 v16_fma(v16 a, v16 b, v16 c) {
     return (v16){vfmaq_f32(c.q0, a.q0, b.q0), vfmaq_f32(c.q1, a.q1, b.q1), vfmaq_f32(c.q2, a.q2, b.q2),
                  vfmaq_f32(c.q3, a.q3, b.q3)};
 }
+static inline v16 v16_sqrt(v16 a) {
+    return (v16){vsqrtq_f32(a.q0), vsqrtq_f32(a.q1), vsqrtq_f32(a.q2), vsqrtq_f32(a.q3)};
+}
 static inline v16 v16_abs(v16 a) { return (v16){vabsq_f32(a.q0), vabsq_f32(a.q1), vabsq_f32(a.q2), vabsq_f32(a.q3)}; }
 static inline v16 v16_select(m16 m, v16 a, v16 b) {
     return (v16){vbslq_f32(m.q0, a.q0, b.q0), vbslq_f32(m.q1, a.q1, b.q1), vbslq_f32(m.q2, a.q2, b.q2),

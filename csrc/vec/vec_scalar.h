@@ -1,4 +1,4 @@
-/* vec_scalar.h: sixteen floats in plain C; fmaf is the one call to libm. */
+/* vec_scalar.h: sixteen floats in plain C; fmaf is the one call to libm (sqrtf, as exact, is an instruction). */
 #ifndef FNN_VEC_H
 #define FNN_VEC_H
 
@@ -37,6 +37,7 @@ static inline v16 v16_sub(v16 a, v16 b) { FNN_LANEWISE(v16, a.at[i] - b.at[i]); 
 static inline v16 v16_mul(v16 a, v16 b) { FNN_LANEWISE(v16, a.at[i] * b.at[i]); }
 static inline v16 v16_div(v16 a, v16 b) { FNN_LANEWISE(v16, a.at[i] / b.at[i]); }
 static inline v16 v16_fma(v16 a, v16 b, v16 c) { FNN_LANEWISE(v16, fmaf(a.at[i], b.at[i], c.at[i])); }
+static inline v16 v16_sqrt(v16 a) { FNN_LANEWISE(v16, sqrtf(a.at[i])); }
 static inline v16 v16_abs(v16 a) { FNN_LANEWISE(v16, __builtin_fabsf(a.at[i])); }
 static inline m16 v16_lt(v16 a, v16 b) { FNN_LANEWISE(m16, a.at[i] < b.at[i]); }
 static inline m16 v16_le(v16 a, v16 b) { FNN_LANEWISE(m16, a.at[i] <= b.at[i]); }

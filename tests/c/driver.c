@@ -120,7 +120,9 @@ typedef struct config {
     fnn_loss loss;
     fnn_link link;
     fnn_update update;
-    float rate, momentum;
+    float rate, momentum, decay;
+    double beta1, beta2; /* of Adam; its epsilon is 1e-8 */
+    fnn_restraint restraints[MAX_LAYERS];
     int shuffle;
     int frozen;   /* variable that stays as it is, counted from 1 */
     int flush;    /* train also in a thread that flushes subnormals */
@@ -323,6 +325,102 @@ static const config configs[] = {
      .update = FNN_MOMENTUM,
      .rate = 0.1f,
      .momentum = 0.9f},
+    {.name = "l2",
+     .n_in = 33,
+     .rows = 25,
+     .batch = 9,
+     .x = BYTES,
+     .scale = 1 / 255.0,
+     .layers = {{.n_out = 50, .activation = FNN_RELU}, {.n_out = 6}},
+     .loss = FNN_SOFTMAX_CROSS_ENTROPY,
+     .link = FNN_SOFTMAX,
+     .rate = 0.1f,
+     .restraints = {{.l2 = 0.1f}, {.l2 = 0.03f}},
+     .shuffle = 1},
+    {.name = "decay",
+     .n_in = 784,
+     .rows = 23,
+     .batch = 10,
+     .scale = 1 / 255.0,
+     .x = DIGITS,
+     .layers = {{.n_out = 33, .activation = FNN_RELU}, {.n_out = 10}},
+     .loss = FNN_SOFTMAX_CROSS_ENTROPY,
+     .link = FNN_SOFTMAX,
+     .update = FNN_NESTEROV,
+     .rate = 0.1f,
+     .momentum = 0.9f,
+     .decay = 0.05f},
+    {.name = "l1",
+     .n_in = 784,
+     .rows = 23,
+     .batch = 10,
+     .scale = 1 / 255.0,
+     .x = DIGITS,
+     .frozen = 3,
+     .layers = {{.n_out = 47, .activation = FNN_TANH}, {.n_out = 10}},
+     .loss = FNN_SOFTMAX_CROSS_ENTROPY,
+     .link = FNN_SOFTMAX,
+     .update = FNN_MOMENTUM,
+     .rate = 0.1f,
+     .momentum = 0.5f,
+     .restraints = {{.l1 = 0.01f}, {.l1 = 0.01f}},
+     .shuffle = 1},
+    {.name = "adam",
+     .n_in = 784,
+     .rows = 23,
+     .batch = 10,
+     .scale = 1 / 255.0,
+     .x = DIGITS,
+     .layers = {{.n_out = 33, .activation = FNN_RELU, .dropout = INVERTED(50000)}, {.n_out = 10}},
+     .loss = FNN_SOFTMAX_CROSS_ENTROPY,
+     .link = FNN_SOFTMAX,
+     .update = FNN_ADAM,
+     .rate = 0.01f,
+     .beta1 = 0.9,
+     .beta2 = 0.999,
+     .shuffle = 1},
+    {.name = "adam_subnormal",
+     .n_in = 19,
+     .rows = 21,
+     .batch = 8,
+     .scale = 7e-42,
+     .x = BYTES,
+     .flush = 1,
+     .layers = {{.n_out = 17, .activation = FNN_RELU}, {.n_out = 3}},
+     .targets = VALUES,
+     .loss = FNN_SQUARED_ERROR,
+     .update = FNN_ADAM,
+     .rate = 0.1f,
+     .beta1 = 0.5,
+     .beta2 = 0.5},
+    {.name = "adam_restrained",
+     .n_in = 40,
+     .rows = 33,
+     .batch = 16,
+     .x = FLOATS,
+     .frozen = 4,
+     .layers = {{.n_out = 49, .activation = FNN_TANH}, {.n_out = 35}},
+     .targets = VALUES,
+     .loss = FNN_SQUARED_ERROR,
+     .update = FNN_ADAM,
+     .rate = 0.01f,
+     .decay = 0.1f,
+     .beta2 = 0.9,
+     .restraints = {{.l2 = 0.1f}, {.l1 = 0.5f}}},
+    {.name = "max_norm",
+     .n_in = 784,
+     .rows = 23,
+     .batch = 10,
+     .scale = 1 / 255.0,
+     .x = DIGITS,
+     .layers = {{.n_out = 95, .activation = FNN_RELU}, {.n_out = 10}},
+     .loss = FNN_SOFTMAX_CROSS_ENTROPY,
+     .link = FNN_SOFTMAX,
+     .update = FNN_NESTEROV,
+     .rate = 0.1f,
+     .momentum = 0.9f,
+     .restraints = {{.max_norm = 1.0f}, {.l2 = 0.1f, .max_norm = 0.9f}},
+     .shuffle = 1},
     {.name = "diverging",
      .n_in = 20,
      .rows = 40,
@@ -527,22 +625,25 @@ static void check_frozen(const problem *p, const float *params) {
     CHECK(memcmp(params, p->initial, (size_t)begin * sizeof(float)) != 0, "%s: nothing was trained", p->config->name);
 }
 
-static void train_epoch(const problem *p, fnn_plan *plan, float *params, float *velocity, fnn_epoch *epoch,
+static void train_epoch(const problem *p, fnn_plan *plan, float *params, float *state, fnn_epoch *epoch,
                         int64_t budget_ns) {
     const int64_t allocations = fnn_alloc_count();
     fnn_status status = FNN_OK;
     while (epoch->step < epoch->n_steps && status == FNN_OK)
-        status = fnn_train(plan, params, velocity, epoch, FNN_MAX_THREADS, budget_ns);
+        status = fnn_train(plan, params, state, epoch, FNN_MAX_THREADS, budget_ns);
     CHECK(fnn_alloc_count() == allocations, "%s: training steps allocated", p->config->name);
     CHECK(status == FNN_OK || p->config->diverges, "%s: %s", p->config->name, fnn_status_text(status));
     CHECK(status != FNN_OK || !p->config->diverges, "%s: must diverge, but does not", p->config->name);
 }
 
-/* Two epochs; the hash is of parameters, velocity, metrics and steps. */
+/* Blocks of state that an update keeps. */
+static int64_t state_blocks(fnn_update update) { return update == FNN_SGD ? 0 : update == FNN_ADAM ? 2 : 1; }
+
+/* Two epochs; the hash is of parameters, state, metrics and steps. */
 static trained train(const problem *p, int threads) {
     const config *c = p->config;
     const int64_t n_steps = (c->rows + c->batch - 1) / c->batch, n_bytes = p->net->n_floats * (int64_t)sizeof(float);
-    float *params = allocate(n_bytes, 1), *velocity = allocate(n_bytes, 1);
+    float *params = allocate(n_bytes, 1), *state = allocate(2 * n_bytes, 1);
     float *rates = allocate(n_steps, sizeof(float));
     uint32_t *order = allocate(c->rows, sizeof(uint32_t));
     uint8_t trainable[2 * MAX_LAYERS];
@@ -557,6 +658,11 @@ static trained train(const problem *p, int threads) {
                            .update = c->update,
                            .unfused = p->unfused,
                            .momentum = c->momentum,
+                           .beta1 = c->beta1,
+                           .beta2 = c->beta2,
+                           .epsilon = 1e-8f,
+                           .decay = c->decay,
+                           .restraints = c->restraints,
                            .rates = rates,
                            .trainable = trainable,
                            .order = c->shuffle ? order : NULL,
@@ -567,15 +673,17 @@ static trained train(const problem *p, int threads) {
                            .n_steps = n_steps};
         for (int64_t step = 0; step < n_steps; step++) rates[step] = c->rate / (float)(1 + i + step);
         /* with three threads every call comes back after one step */
-        train_epoch(p, plan, params, velocity, &epoch, threads == 3 ? 0 : FOREVER_NS);
+        train_epoch(p, plan, params, state, &epoch, threads == 3 ? 0 : FOREVER_NS);
         hash = fnv1a(hash_metrics(hash, &epoch.metrics), &epoch.step, sizeof epoch.step);
     }
     hash = fnv1a(hash, params, (size_t)n_bytes);
-    if (c->update != FNN_SGD) hash = fnv1a(hash, velocity, (size_t)n_bytes);
+    const double penalty = fnn_penalty(p->net, params, c->restraints);
+    if (penalty != 0) hash = fnv1a(hash, &penalty, sizeof penalty);
+    hash = fnv1a(hash, state, (size_t)(state_blocks(c->update) * n_bytes));
     if (c->frozen) check_frozen(p, params);
 
     fnn_plan_destroy(plan);
-    fnn_free(velocity);
+    fnn_free(state);
     fnn_free(rates);
     fnn_free(order);
     return (trained){params, hash};
