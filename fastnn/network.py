@@ -265,6 +265,30 @@ class Network:
         tensors = {name: np.asarray(variable) for name, variable in self.variables.items()}
         write_atomically(path, save(tensors, metadata={_FORMAT: json.dumps(config)}))
 
+    def to_onnx(self, path: str | os.PathLike[str]) -> None:
+        """Writes the network as an ONNX model for other runtimes, replacing path only when it is complete.
+
+        Input "x" (n, n_in) float32; output "outputs" (n, n_out), as ``net(x)``, and for a classifier "probabilities".
+        ImportError: onnx is missing. OSError: the file cannot be written.
+        """
+        from .export._onnx import onnx_model
+
+        write_atomically(path, onnx_model(self))
+
+    def to_c(self, path: str | os.PathLike[str], *, name: str | None = None) -> None:
+        """Writes the network as one file of C99 that needs nothing but math.h, replacing path only when it is complete.
+
+        name: what its functions start with, a C identifier; None: path's file name without its ending. The file says
+        how to compile and call it; its outputs have the bits of ``net(x)`` and ``predict_proba``.
+        TypeError, ValueError: name is none. OSError: the file cannot be written.
+        """
+        from .export._c import c_source, check_name
+
+        if name is not None and not isinstance(name, str):
+            raise _checks.wrong_kind("name", "a C identifier or None", name)
+        stem = os.path.splitext(os.path.basename(os.fspath(path)))[0]
+        write_atomically(path, c_source(self, check_name(stem if name is None else name)).encode())
+
 
 def load(path: str | os.PathLike[str]) -> Network:
     """The network that ``Network.save`` wrote.
