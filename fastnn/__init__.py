@@ -86,12 +86,21 @@ __all__ = [
     "set_num_threads",
     "show_config",
     "use_isa",
+    "workflow",
 ]
 
 
-def __getattr__(name: str) -> object:
-    if name == "datasets":  # loaded when first named: reading files needs much that a network does not
-        import importlib
+# Loaded when first named: reading files needs much that a network does not.
+_LAZY = {"datasets": ".datasets", "workflow": ".workflow"}
 
-        return importlib.import_module(".datasets", __name__)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+def __getattr__(name: str) -> object:
+    if name not in _LAZY:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    import importlib
+
+    module = importlib.import_module(_LAZY[name], __name__)
+    if name == "datasets":
+        return module
+    globals()[name] = value = getattr(module, name)  # else the module, which has its name
+    return value
