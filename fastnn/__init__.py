@@ -38,6 +38,7 @@ from .initializers import (
 from .layers import Dense, Dropout, Rescaling
 from .losses import SigmoidCrossEntropy, SoftmaxCrossEntropy, SquaredError
 from .network import Network, Variable, load
+from .neuron import Neuron, Perceptron
 from .optimizers import SGD, Adam
 from .regularizers import L1, L2, MaxNorm
 from .runtime import available_isas, isa, num_threads, set_num_threads, show_config, use_isa
@@ -59,7 +60,9 @@ __all__ = [
     "LinearWarmup",
     "MaxNorm",
     "Network",
+    "Neuron",
     "Ones",
+    "Perceptron",
     "RandomNormal",
     "RandomUniform",
     "Rescaling",
