@@ -1,0 +1,83 @@
+"""What commands share: sub-commands, and flags whose values are checked where they are parsed."""
+
+import argparse
+import math
+import os
+from collections.abc import Callable
+from typing import Any
+
+from . import _checks, runtime
+
+__all__ = ["add_command", "check_plot", "check_threads", "device", "integer", "rate", "seed", "threads"]
+
+Run = Callable[[argparse.Namespace], int | None]
+
+
+def add_command(commands: Any, name: str, says: str, run: Run) -> argparse.ArgumentParser:
+    """A parser below commands; run gets the parsed arguments, ``parser`` among them, and returns the exit status."""
+    parser: argparse.ArgumentParser = commands.add_parser(name, help=says, description=f"{says}.", allow_abbrev=False)
+    parser.set_defaults(run=run, parser=parser)
+    return parser
+
+
+def integer(low: int, high: int) -> Callable[[str], int]:
+    def parse(text: str) -> int:
+        try:
+            value = int(text)
+        except ValueError:
+            value = low - 1
+        if not low <= value <= high:
+            raise argparse.ArgumentTypeError(f"must be an integer from {low} to {high}, got {text!r}")
+        return value
+
+    return parse
+
+
+threads = integer(1, runtime.MAX_THREADS)
+seed = integer(0, _checks.MAX_SEED)
+
+
+def rate(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 < value <= _checks.FLOAT32_MAX:
+        raise argparse.ArgumentTypeError(f"must be a positive finite number, got {text!r}")
+    return value
+
+
+def device(text: str) -> str:
+    if text not in ("cpu", "cpu:0"):
+        raise argparse.ArgumentTypeError(f"must be cpu or cpu:0, there is no other device in this build, got {text!r}")
+    return "cpu:0"
+
+
+def check_threads(arguments: argparse.Namespace) -> None:
+    """Refuses an unusable FASTNN_NUM_THREADS as an argument is refused."""
+    try:
+        runtime.num_threads()
+    except ValueError as error:
+        arguments.parser.error(str(error))
+
+
+def check_plot(arguments: argparse.Namespace) -> None:
+    """Refuses an unusable --plot before the work, so that none is lost to a wrong name. None: nothing to check.
+
+    ImportError: no matplotlib.
+    """
+    path: str | None = arguments.plot
+    if path is None:
+        return
+    try:
+        import matplotlib
+    except ImportError as error:
+        raise ImportError("--plot needs matplotlib: pip install 'fastnn[plot]'") from error
+    matplotlib.use("agg")  # a window would need a screen
+    from matplotlib.figure import Figure
+
+    if not os.path.isdir(os.path.dirname(os.path.abspath(path))) or os.path.isdir(path):
+        arguments.parser.error(f"argument --plot: must be a file in a directory that exists, got {path!r}")
+    endings = sorted(f".{ending}" for ending in Figure().canvas.get_supported_filetypes())
+    if os.path.splitext(path)[1].lower() not in endings:
+        arguments.parser.error(f"argument --plot: must end in {', '.join(endings)}, got {path!r}")
