@@ -1,4 +1,5 @@
-"""The command line: `fastnn book` runs the book's systems, `bench` times the library, `info` tells what it runs on.
+"""The command line: `fastnn book` runs the book's systems, `train`, `predict` and `export` serve files of your own,
+`bench` times the library, `info` tells what it runs on.
 
 Results go to stdout, what went wrong to stderr, in one line. Exit status: 0 done, 1 failed, 2 a wrong argument,
 130 interrupted, 141 nobody reads stdout any more.
@@ -16,6 +17,8 @@ from ._flags import add_command, check_threads
 from ._version import __version__
 from .bench import command as bench
 from .book import command as book
+from .export import command as export
+from .tables import command as tables
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -48,6 +51,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"fastnn {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     book.add_systems(add_command(commands, "book", book.SAYS, book.run))
+    tables.add_train_flags(add_command(commands, "train", tables.SAYS_TRAIN, tables.train))
+    tables.add_predict_flags(add_command(commands, "predict", tables.SAYS_PREDICT, tables.predict))
+    export.add_flags(add_command(commands, "export", export.SAYS, export.run))
     bench.add_flags(add_command(commands, "bench", bench.SAYS, bench.run))
     add_command(commands, "info", "print version, instruction sets and threads", _info)
     return parser

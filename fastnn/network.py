@@ -100,6 +100,8 @@ class Network:
     ``link`` turns the last layer's outputs into what they mean: "softmax" (classes), "sigmoid" (labels), "identity"
     (values), or None before a loss or a softmax layer has said so.
 
+    ``metadata``: a dict for notes of your own, JSON values by name, which are saved with the network: classes, units.
+
     TypeError, ValueError: an argument is none of these, or the layers do not make a network.
     """
 
@@ -109,6 +111,7 @@ class Network:
         self.seed = as_seed(seed)
         self._dense = _name_layers([layer for layer in self.layers if isinstance(layer, Dense)])
         self.n_out = self._dense[-1][1].units
+        self.metadata: dict[str, Any] = {}
         self.link: str | None = "softmax" if self._dense[-1][1].activation == "softmax" else None
         _check_size(self.n_in, [dense.units for _, dense in self._dense])
         self._net = _build(self.n_in, self.layers)
@@ -260,6 +263,7 @@ class Network:
             "layers": [layer.to_config() for layer in self.layers],
             "seed": self.seed,
             "link": self.link,
+            "metadata": self.metadata,
             "frozen": [name for name, variable in self.variables.items() if not variable.trainable],
         }
         tensors = {name: np.asarray(variable) for name, variable in self.variables.items()}
@@ -315,6 +319,7 @@ def load(path: str | os.PathLike[str]) -> Network:
     try:
         net = Network(config["n_in"], [_layers.from_config(layer) for layer in config["layers"]], seed=config["seed"])
         net.link = _checks.choice("link", config["link"], _LINKS) if config["link"] is not None else None
+        net.metadata.update(config.get("metadata", {}))
         for name, variable in net.variables.items():
             variable.assign(tensors[name])
             variable.trainable = name not in config["frozen"]

@@ -109,7 +109,7 @@ def test_no_command(refused):
 
 
 def test_unknown_command(refused):
-    assert "invalid choice: 'train'" in refused("train")
+    assert "invalid choice: 'tray'" in refused("tray")
 
 
 def test_info(run, monkeypatch):

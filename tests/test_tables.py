@@ -1,0 +1,214 @@
+"""Tables: files of examples in, saved networks and predictions out."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import fastnn as fnn
+from fastnn.cli import main
+from fastnn.tables import Settings, learn, read_table
+
+
+def write(path: Path, *lines: str) -> Path:
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return path
+
+
+def line(path: Path, n: int = 300) -> Path:
+    """y = 2000 + 30 a - 5 b of features far from zero."""
+    rng = np.random.default_rng(0)
+    a, b = rng.normal(1000, 3, n), rng.normal(-50, 20, n)
+    rows = [f"{u:.4f},{v:.4f},{2000 + 30 * (u - 1000) - 5 * v:.4f}" for u, v in zip(a, b, strict=True)]
+    return write(path, "a,b,y", *rows)
+
+
+def flowers(path: Path, n: int = 300) -> Path:
+    rng = np.random.default_rng(1)
+    kinds = rng.integers(0, 3, n)
+    x = rng.normal(0, 0.3, (n, 2)) + np.stack([kinds, kinds % 2], axis=1)
+    rows = [f"{u:.3f};{('rose', 'iris', 'lily')[k]};{v:.3f}" for (u, v), k in zip(x, kinds, strict=True)]
+    return write(path, *rows)
+
+
+# ---- reading --------------------------------------------------------------------------------------------------------
+
+
+def test_a_feature_that_is_no_number(tmp_path: Path) -> None:
+    write(tmp_path / "t.csv", "a,b,c", "1,2,x", "", "3, 4,y")
+    with pytest.raises(ValueError, match="finite numbers as features, got 'x' in row 1 of values, column 'c'"):
+        read_table(tmp_path / "t.csv", "b")
+
+
+@pytest.mark.parametrize("target", ["kind", "2", "-1", None])
+def test_the_target_by_name_and_number(tmp_path: Path, target: str | None) -> None:
+    table = read_table(write(tmp_path / "t.csv", "a,b,kind", "1,2,x", "3,4,y"), target)
+    assert table.columns == ("a", "b")
+    assert table.target == "kind"
+    assert table.x.tolist() == [[1, 2], [3, 4]]
+    assert table.y is not None
+    assert table.y.tolist() == ["x", "y"]
+
+
+def test_csv_without_names(tmp_path: Path) -> None:
+    table = read_table(write(tmp_path / "t.csv", "1\t2\t3", "4\t5\t6"), "0")
+    assert table.columns == ("column_1", "column_2")
+    assert table.y is not None
+    assert table.y.tolist() == [1, 4]
+    table = read_table(write(tmp_path / "u.csv", "1,2,red", "4,5,red"))  # a text in the first line alone is no name
+    assert len(table) == 2
+
+
+def test_features_for_a_model(tmp_path: Path) -> None:
+    named = write(tmp_path / "t.csv", "y,b,a", "0,1,2", "0,3,4")
+    assert read_table(named, columns=["a", "b"]).x.tolist() == [[2, 1], [4, 3]]
+    with pytest.raises(ValueError, match="must have the columns that the model knows, got none named c"):
+        read_table(named, columns=["a", "c"])
+    bare = write(tmp_path / "u.csv", "1,2,3")
+    assert read_table(bare, columns=["p", "q", "r"]).x.tolist() == [[1, 2, 3]]
+    assert read_table(bare, columns=["column_2", "column_0"]).x.tolist() == [[3, 1]]
+    with pytest.raises(ValueError, match="must have 2 columns, those that the model knows, got 3"):
+        read_table(bare, columns=["p", "q"])
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        (["a,b"], "must have at least one row of values, got none"),
+        (["a,b", "1,2", "3"], "must have 2 columns in every row, got 1 in row 2 of values"),
+        (["a,b", "1,2", "nan,2"], "must have finite numbers as features, got 'nan' in row 2 of values, column 'a'"),
+        (["a,b", ",2"], "must have finite numbers as features, got '' in row 1 of values, column 'a'"),
+        (["a", "1"], "must have at least one column besides the target 'a', got none"),
+    ],
+)
+def test_a_csv_that_is_no_table(tmp_path: Path, lines: list[str], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        read_table(write(tmp_path / "t.csv", *lines))
+
+
+def test_npz_and_idx(tmp_path: Path) -> None:
+    x, y = np.arange(24, dtype=np.uint8).reshape(4, 2, 3), np.array([0, 1, 0, 1])
+    np.savez(tmp_path / "t.npz", x=x, y=y, other=y + 1)
+    for target, expected in ((None, y), ("other", y + 1)):
+        table = read_table(tmp_path / "t.npz", target)
+        assert table.x.dtype == np.uint8
+        assert table.x.shape == (4, 6)
+        np.testing.assert_array_equal(table.y, expected)
+    with pytest.raises(ValueError, match="must have an array 'z', got x, y, other"):
+        read_table(tmp_path / "t.npz", "z")
+    (tmp_path / "bad.npz").write_bytes(b"PK\x03\x04 nothing")
+    with pytest.raises(ValueError, match="is not a file of arrays"):
+        read_table(tmp_path / "bad.npz")
+    header = bytes([0, 0, 8, 1, 0, 0, 0, 4])
+    (tmp_path / "labels.idx").write_bytes(header + bytes([3, 1, 3, 1]))
+    table = read_table(tmp_path / "labels.idx", str(tmp_path / "labels.idx"))
+    assert table.x.tolist() == [[3], [1], [3], [1]]
+    assert table.y is not None
+    assert table.y.tolist() == [3, 1, 3, 1]
+
+
+# ---- learning -------------------------------------------------------------------------------------------------------
+
+
+def test_a_regression_reads_and_gives_plain_values(tmp_path: Path) -> None:
+    table = read_table(line(tmp_path / "t.csv"))
+    learned = learn(table, Settings(hidden=(), epochs=60, learning_rate=0.02))
+    assert learned.validation["r2"] > 0.999
+    prediction = learned.net.predict(np.array([[1001.0, -40.0]], np.float32))[0, 0]
+    assert prediction == pytest.approx(2000 + 30 + 200, rel=1e-3)
+    assert learned.net.metadata == {"columns": ["a", "b"], "target": "y", "classes": None}
+
+
+def test_whole_numbers_are_classes_unless_a_task_is_named(tmp_path: Path) -> None:
+    table = read_table(write(tmp_path / "t.csv", "a,y", *(f"{i},{i % 3}" for i in range(30))))
+    assert learn(table, Settings(epochs=1)).net.metadata["classes"] == ["0", "1", "2"]
+    assert learn(table, Settings(epochs=1, task="regression")).net.n_out == 1
+
+
+@pytest.mark.parametrize(
+    ("lines", "task", "message"),
+    [
+        (["a,y", "1,x", "2,z"], "regression", "target 'y' must hold finite numbers for a regression"),
+        (["a,y", "1,x", "2,x"], "auto", "target 'y' must hold at least two classes, got 1"),
+    ],
+)
+def test_a_target_that_does_not_suit_the_task(tmp_path: Path, lines: list[str], task: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        learn(read_table(write(tmp_path / "t.csv", *lines)), Settings(task=task))
+
+
+# ---- commands -------------------------------------------------------------------------------------------------------
+
+
+def test_train_and_predict(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data, model = flowers(tmp_path / "t.csv"), tmp_path / "t.safetensors"
+    flags = ["--target", "1", "--learning-rate", "0.01", "--plot", str(tmp_path / "t.png"), "--json"]
+    assert main(["train", str(data), *flags]) == 0
+    result = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert result["classes"] == ["iris", "lily", "rose"]
+    assert result["validation"]["accuracy"] > 0.95
+    assert (tmp_path / "t.png").stat().st_size > 1000
+
+    assert main(["predict", str(model), str(data)]) == 0
+    said = capsys.readouterr().out.splitlines()
+    assert said[0] == "column_1"
+    meant = [row.split(";")[1] for row in data.read_text().splitlines()]
+    assert np.mean([a == b for a, b in zip(said[1:], meant, strict=True)]) > 0.95
+
+    assert main(["predict", str(model), str(data), "--proba", "--output", str(tmp_path / "p.csv")]) == 0
+    probabilities = read_table(tmp_path / "p.csv", columns=["iris", "lily", "rose"]).x
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1, atol=1e-5)
+
+
+def test_export(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    model = tmp_path / "n.safetensors"
+    fnn.Network(3, [fnn.Dense(2)], seed=0).save(model)
+    assert main(["export", str(model), "--c", str(tmp_path / "n.c"), "--onnx", str(tmp_path / "n.onnx")]) == 0
+    assert "n_outputs" in (tmp_path / "n.c").read_text()
+    assert (tmp_path / "n.onnx").stat().st_size > 100
+    capsys.readouterr()
+    with pytest.raises(SystemExit, match="2"):
+        main(["export", str(model)])
+    assert "one of the arguments --onnx --c is required" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["train", "t.csv", "--target", "q"], "target must be a column of 't.csv': a, y; got 'q'"),
+        (["train", "t.csv", "--hidden", "8,x"], "must be positive integers with commas between them, got '8,x'"),
+        (["train", "t.csv", "--keep-prob", "0"], "must be a number from 1/65536 to 1, got '0'"),
+        (["train", "t.csv", "--output", "none/m"], "argument --output: must be a file in a directory that exists"),
+        (["train", "t.csv", "--activation", "sine"], "activation must be one of"),
+        (["predict", "m.safetensors", "t.csv", "--proba"], "argument --proba: the network is no classifier"),
+    ],
+)
+def test_wrong_arguments(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: list[str],
+    message: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path / "t.csv", "a,y", "1,2", "2,3")
+    fnn.Network(1, [fnn.Dense(1)], seed=0).save("m.safetensors")
+    with pytest.raises(SystemExit, match="2"):
+        main(arguments)
+    assert message in capsys.readouterr().err
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["m.safetensors", "t.csv"]
+
+
+def test_a_file_that_is_missing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", str(tmp_path / "none.csv")]) == 1
+    assert "No such file" in capsys.readouterr().err
+
+
+def test_metadata_is_saved_with_the_network(tmp_path: Path) -> None:
+    net = fnn.Network(1, [fnn.Dense(1)], seed=0)
+    net.metadata["unit"] = "m/s"
+    net.save(tmp_path / "n.safetensors")
+    assert fnn.load(tmp_path / "n.safetensors").metadata == {"unit": "m/s"}
