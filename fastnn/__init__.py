@@ -11,6 +11,8 @@ For example:
     trainer.evaluate(digits.test.x, digits.test.y)
 """
 
+from typing import TYPE_CHECKING
+
 try:
     from ._core import Net as _  # noqa: F401 - `from . import _core` would not say that it is missing
 except ModuleNotFoundError as error:
@@ -45,6 +47,10 @@ from .runtime import available_isas, isa, num_threads, set_num_threads, show_con
 from .schedules import LinearWarmup, StepDecay
 from .trainer import Trainer
 
+if TYPE_CHECKING:
+    from . import datasets
+    from ._workflow import WorkflowReport, workflow
+
 __all__ = [
     "L1",
     "L2",
@@ -73,6 +79,7 @@ __all__ = [
     "Trainer",
     "TruncatedNormal",
     "Variable",
+    "WorkflowReport",
     "Zeros",
     "__version__",
     "available_isas",
@@ -94,16 +101,14 @@ __all__ = [
 
 
 # Loaded when first named: reading files needs much that a network does not.
-_LAZY = {"datasets": ".datasets", "workflow": ".workflow"}
+_LAZY = {"workflow": "._workflow", "WorkflowReport": "._workflow"}
 
 
 def __getattr__(name: str) -> object:
+    from importlib import import_module
+
+    if name == "datasets":
+        return import_module(".datasets", __name__)
     if name not in _LAZY:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    import importlib
-
-    module = importlib.import_module(_LAZY[name], __name__)
-    if name == "datasets":
-        return module
-    globals()[name] = value = getattr(module, name)  # else the module, which has its name
-    return value
+    return getattr(import_module(_LAZY[name], __name__), name)
