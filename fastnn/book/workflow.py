@@ -5,6 +5,7 @@ Illustrated by points in the plane, where the book speaks of telling normal, ben
 
 from __future__ import annotations
 
+from textwrap import wrap
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -58,7 +59,8 @@ def shifted(seed: int) -> list[Split]:
 
 
 def indented(text: str) -> list[str]:
-    return [f"  {line}" for line in text.splitlines()]
+    wrapped = (wrap(line, 110, subsequent_indent="  ") for line in text.splitlines())
+    return [f"  {line}" for lines in wrapped for line in lines]
 
 
 def plot(result: Result) -> Figure:
