@@ -40,3 +40,16 @@ def test_each_branch_of_the_workflow(result: Result) -> None:
         "random labels": "validation stalled",
         "a test set from elsewhere": "test unsatisfactory",
     }
+
+
+@pytest.mark.parametrize("result", ["operations"], indirect=True)
+def test_every_class_of_operations_works(result: Result) -> None:
+    assert len(result.numbers["works"]) == 7
+    assert all(result.numbers["works"].values())
+
+
+@pytest.mark.parametrize("result", ["production"], indirect=True)
+def test_any_architecture_learns_and_leaves(result: Result) -> None:
+    assert all(after < before / 1.5 for before, after in result.numbers["loss"].values())
+    assert result.numbers["same_bits_in_c"] is True
+    assert set(result.numbers["sizes"]) == {"c", "onnx", "safetensors"}

@@ -63,8 +63,8 @@ ROWS = (
     Row("3.12", "logistic", "the training loop: an epoch, its validation, its line; the test once, at the end"),
     Row("3.13", "mlp", "multilayer perceptron on MNIST: the book has 98.2 % after 300 epochs"),
     Row("3.14", "cheque", "what an accuracy a digit means for cheques of four digits"),
-    Row("3.15", "", "the classes of operations that a feed-forward library needs"),
-    Row("3.16", "", "why a tool was chosen: any architecture, no compilation, a way into production"),
+    Row("3.15", "operations", "the classes of operations that a feed-forward library needs"),
+    Row("3.16", "production", "why a tool was chosen: any architecture, no compilation, a way into production"),
 )
 TRAININGS = ("logistic", "mlp")
 NAMES = tuple(dict.fromkeys(row.name for row in ROWS if row.name))
