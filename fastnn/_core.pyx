@@ -397,8 +397,8 @@ cdef class Net:
         """link(network(x)), float32 (n, n_out), in prediction mode, on up to n_threads threads."""
         cdef Py_buffer view
         cdef Predictor predictor
-        if is_csr(x):
-            return self.predict_lists(Data(self, x), link, n_threads)
+        if isinstance(x, Data) or is_csr(x):
+            return self.predict_data(x if isinstance(x, Data) else Data(self, x), link, n_threads)
         borrow_rows(&view, x, self.c.input.n_in)
         try:
             with self.lock:
@@ -407,8 +407,8 @@ cdef class Net:
         finally:
             PyBuffer_Release(&view)
 
-    cdef predict_lists(self, Data data, str link, int n_threads):
-        """The same for the rows of a sparse matrix."""
+    cdef predict_data(self, Data data, str link, int n_threads):
+        """The same for rows that have been checked."""
         cdef fnn_link c_link = LINKS[link]
         cdef int64_t row = 0
         cdef Plan plan

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from . import _checks, _core, losses, regularizers
+from . import metrics as _metrics
 from ._pace import Pace
 from ._progress import as_progress, bar
 from ._seeds import as_seed
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     from ._progress import Progress
     from ._seeds import Seed
+    from .metrics import Metrics
 
 
 class Trainer:
@@ -89,6 +91,7 @@ class Trainer:
         validation_data: tuple[ArrayLike, ArrayLike] | None = None,
         shuffle: bool = True,
         drop_last: bool = False,
+        metrics: Metrics = (),
         callbacks: Sequence[Callback] = (),
         num_threads: int | None = None,
         progress: Progress = "auto",
@@ -100,6 +103,7 @@ class Trainer:
         cross-entropy; any finite numbers (n, n_out) for squared error; (n,) serves for one output.
         batch_size: rows an update; the last batch of an epoch may be smaller, its loss a mean over its own rows, unless
         drop_last leaves it out. shuffle: a new order every epoch. validation_data: (x, y), evaluated after each epoch.
+        metrics: what else to measure there, as for ``evaluate``; in the history as "val_NAME".
         num_threads: exactly so many; None: up to ``fastnn.num_threads()``, as the size of the work is worth and other
         programs leave cores free; the number changes no bit.
         progress: a bar on stderr; "auto": if that is a terminal.
@@ -113,6 +117,9 @@ class Trainer:
         callbacks, progress = _check_callbacks(callbacks), as_progress(progress)
         data = self._data(x, y, "x", "y")
         validation = self._validation(validation_data)
+        asked = _metrics.get(metrics)
+        if asked and validation is None:
+            raise ValueError(f"metrics must come with validation_data, which they measure, got {list(asked)} alone")
         n_steps = len(data) // batch_size if drop_last else -(-len(data) // batch_size)
         if n_steps == 0:
             raise ValueError(f"batch_size must be at most the {len(data)} rows of x with drop_last, got {batch_size}")
@@ -130,7 +137,7 @@ class Trainer:
                 for _ in range(epochs):
                     on_progress = None if shown.disable else _advancer(shown, shown.n)
                     logs = self._run_epoch(data, batch_size, n_steps, order, threads, pace, on_progress)
-                    logs |= self._evaluated(validation, "val_", num_threads) if validation is not None else {}
+                    logs |= self._evaluated(validation, "val_", num_threads, asked) if validation is not None else {}
                     perf = self._perf()
                     history.append(logs, perf)
                     self.history.append(logs, perf)
@@ -144,13 +151,21 @@ class Trainer:
                     callback.on_fit_end(self)
         return history
 
-    def evaluate(self, x: ArrayLike, y: ArrayLike, *, num_threads: int | None = None) -> dict[str, float]:
-        """{"loss": mean over the rows, "accuracy": fraction judged right}, in prediction mode.
+    def evaluate(
+        self, x: ArrayLike, y: ArrayLike, *, metrics: Metrics = (), num_threads: int | None = None
+    ) -> dict[str, float]:
+        """{"loss": mean over the rows, "accuracy": fraction judged right} and metrics by name, in prediction mode.
 
         Accuracy: rows whose class is right; for sigmoid cross-entropy labels that are right; for squared error none.
         x, y: as for ``fit``, at least one row.
+        metrics: names of ``fastnn.metrics`` ("accuracy", "top_K_accuracy" with a number for K, "r2",
+        "mean_absolute_error", "mean_squared_error") and functions (y_true, outputs) -> float, in a sequence or, with
+        names of your choice, a mapping. y_true: classes (n,) int32 or targets (n, n_out) float32; outputs (n, n_out)
+        float32: probabilities of a classifier, values otherwise.
+        TypeError, ValueError: an argument is none of these, or a metric's result is no number.
         """
-        return self._evaluated(self._data(x, y, "x", "y"), "", num_threads)
+        asked = _metrics.get(metrics)
+        return self._evaluated(self._data(x, y, "x", "y"), "", num_threads, asked)
 
     # ---- parts of the above ----
 
@@ -218,9 +233,15 @@ class Trainer:
             names += [f"{name} forward", f"{name} backward input", f"{name} backward weights"]
         return dict(zip(names, self._training.perf, strict=True))
 
-    def _evaluated(self, data: _core.Data, prefix: str, num_threads: int | None = None) -> dict[str, float]:
+    def _evaluated(
+        self, data: _core.Data, prefix: str, num_threads: int | None, asked: dict[str, _metrics.Metric]
+    ) -> dict[str, float]:
         threads = self.network._threads(len(data), num_threads)
         means = self._means(*self.network._net.evaluate(data, self.loss.name, threads))
+        asked = {name: metric for name, metric in asked.items() if name not in means}  # as the accuracy may be
+        if asked:
+            outputs = self.network._net.predict(data, self.loss.link, threads)
+            means |= {name: _checks.real(name, metric(data.y, outputs)) for name, metric in asked.items()}
         return {f"{prefix}{name}": value for name, value in means.items()}
 
     def _means(self, loss: float, hits: int, rows: int) -> dict[str, float]:
