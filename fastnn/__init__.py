@@ -23,7 +23,7 @@ except ModuleNotFoundError as error:
         "Run Python from another folder, or install here with `pip install -e .`."
     ) from None
 
-from . import initializers, layers, losses, optimizers, regularizers, schedules
+from . import initializers, layers, losses, metrics, optimizers, regularizers, schedules
 from ._version import __version__
 from .callbacks import Callback
 from .history import History
@@ -89,8 +89,10 @@ __all__ = [
     "layers",
     "load",
     "losses",
+    "metrics",
     "num_threads",
     "optimizers",
+    "plots",
     "regularizers",
     "schedules",
     "set_num_threads",
@@ -100,15 +102,16 @@ __all__ = [
 ]
 
 
-# Loaded when first named: reading files needs much that a network does not.
+# Loaded when first named: they need much that a network does not.
+_MODULES = ("datasets", "plots")
 _LAZY = {"workflow": "._workflow", "WorkflowReport": "._workflow"}
 
 
 def __getattr__(name: str) -> object:
     from importlib import import_module
 
-    if name == "datasets":
-        return import_module(".datasets", __name__)
+    if name in _MODULES:
+        return import_module(f".{name}", __name__)
     if name not in _LAZY:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(_LAZY[name], __name__), name)
