@@ -44,7 +44,7 @@ from .neuron import Neuron, Perceptron
 from .optimizers import SGD, Adam
 from .regularizers import L1, L2, MaxNorm
 from .runtime import available_isas, isa, num_threads, set_num_threads, show_config, use_isa
-from .schedules import LinearWarmup, StepDecay
+from .schedules import CosineDecay, ExponentialDecay, LinearWarmup, OneCycle, PiecewiseConstant, StepDecay, Warmup
 from .trainer import Trainer
 
 if TYPE_CHECKING:
@@ -58,8 +58,10 @@ __all__ = [
     "Adam",
     "Callback",
     "Constant",
+    "CosineDecay",
     "Dense",
     "Dropout",
+    "ExponentialDecay",
     "Glorot",
     "He",
     "History",
@@ -67,8 +69,10 @@ __all__ = [
     "MaxNorm",
     "Network",
     "Neuron",
+    "OneCycle",
     "Ones",
     "Perceptron",
+    "PiecewiseConstant",
     "RandomNormal",
     "RandomUniform",
     "Rescaling",
@@ -79,6 +83,7 @@ __all__ = [
     "Trainer",
     "TruncatedNormal",
     "Variable",
+    "Warmup",
     "WorkflowReport",
     "Zeros",
     "__version__",

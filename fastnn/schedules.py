@@ -7,17 +7,32 @@ the same bits on every machine.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from . import _checks
+from . import _checks, _elementary
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["Constant", "LinearWarmup", "Schedule", "StepDecay", "from_config"]
+__all__ = [
+    "Constant",
+    "CosineDecay",
+    "ExponentialDecay",
+    "LinearWarmup",
+    "OneCycle",
+    "PiecewiseConstant",
+    "Schedule",
+    "StepDecay",
+    "Warmup",
+    "from_config",
+]
+
+_MAX_TOTAL = 2**52  # twice this and a step are whole numbers in float64
 
 
 class Schedule(_checks.Described, ABC, family="schedule"):
@@ -73,14 +88,10 @@ class StepDecay(Schedule):
     every: int
 
     def __post_init__(self) -> None:
-        self._set(
-            initial=_checks.positive("initial", self.initial),
-            factor=_checks.number("factor", self.factor, "a number greater than 0 and at most 1", lambda v: 0 < v <= 1),
-            every=_checks.integer("every", self.every, 1),
-        )
+        self._set(**_decay(self.initial, self.factor, self.every))
 
     def at(self, steps: NDArray[np.int64]) -> NDArray[np.float64]:
-        return self.initial * _power(self.factor, steps // self.every)
+        return self.initial * _elementary.power(self.factor, steps // self.every)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -122,13 +133,158 @@ class LinearWarmup(Schedule):
         return np.where(steps < self.warmup_steps, rise, np.where(steps < self.total_steps, fall, self.end))
 
 
-def _power(base: float, exponents: NDArray[np.int64]) -> NDArray[np.float64]:
-    """base ** exponents by squaring: the library's pow may differ in the last bit from one machine to the next."""
-    result = np.ones(exponents.shape)
-    while exponents.any():
-        result = np.where(exponents & 1, result * base, result)
-        base, exponents = base * base, exponents >> 1
-    return result
+@dataclass(frozen=True, eq=False, repr=False)
+class CosineDecay(Schedule):
+    """A fall along half a wave of the cosine: slow at both ends.
+
+    rate(step) = end + (initial - end) * (1 + cos(pi * step / total_steps)) / 2    up to total_steps
+               = end                                                               from there on
+
+    initial: positive. total_steps: a positive integer. end: not negative.
+    Loshchilov and Hutter, "SGDR: Stochastic Gradient Descent with Warm Restarts", 2017, without the restarts.
+    """
+
+    initial: float
+    total_steps: int
+    end: float = 0.0
+
+    def __post_init__(self) -> None:
+        self._set(
+            initial=_checks.positive("initial", self.initial),
+            total_steps=_checks.integer("total_steps", self.total_steps, 1, _MAX_TOTAL),
+            end=_checks.non_negative("end", self.end),
+        )
+
+    def at(self, steps: NDArray[np.int64]) -> NDArray[np.float64]:
+        return _cosine(self.initial, self.end, steps, self.total_steps)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class OneCycle(Schedule):
+    """A rise to a large peak and a fall to almost nothing, each along half a wave of the cosine.
+
+    With n = floor(warmup_fraction * total_steps), start = peak * start_factor and end = peak * end_factor:
+
+    rate(step) = start + (peak - start) * (1 - cos(pi * step / n)) / 2                          step < n
+               = end + (peak - end) * (1 + cos(pi * (step - n) / (total_steps - n))) / 2        up to total_steps
+               = end                                                                            from there on
+
+    peak: positive. total_steps: a positive integer. warmup_fraction: from 0 (no rise) to less than 1. start_factor,
+    end_factor: not negative.
+    Smith, "A disciplined approach to neural network hyper-parameters: Part 1", 2018. His cycle is of straight lines
+    with a last piece of very small rates; the cosines are what later became usual. Momentum is not cycled.
+    """
+
+    peak: float
+    total_steps: int
+    warmup_fraction: float = 0.3
+    start_factor: float = 1 / 25
+    end_factor: float = 1 / 250_000
+
+    def __post_init__(self) -> None:
+        expected = "a number from 0 to less than 1"
+        self._set(
+            peak=_checks.positive("peak", self.peak),
+            total_steps=_checks.integer("total_steps", self.total_steps, 1, _MAX_TOTAL),
+            warmup_fraction=_checks.number("warmup_fraction", self.warmup_fraction, expected, lambda v: 0 <= v < 1),
+            start_factor=_checks.non_negative("start_factor", self.start_factor),
+            end_factor=_checks.non_negative("end_factor", self.end_factor),
+        )
+
+    def at(self, steps: NDArray[np.int64]) -> NDArray[np.float64]:
+        n = int(self.warmup_fraction * self.total_steps)
+        rise = _cosine(self.peak * self.start_factor, self.peak, steps, max(n, 1))
+        fall = _cosine(self.peak, self.peak * self.end_factor, steps - n, self.total_steps - n)
+        return np.where(steps < n, rise, fall)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class PiecewiseConstant(Schedule):
+    """Rates given one by one: values[0] before step boundaries[0], values[1] from there to before boundaries[1], ...
+
+    boundaries: ascending positive integers, each the first step of its new rate. values: not negative, one more than
+    boundaries.
+    """
+
+    boundaries: Sequence[int]
+    values: Sequence[float]
+
+    def __post_init__(self) -> None:
+        for name in ("boundaries", "values"):
+            if not isinstance(getattr(self, name), (list, tuple)):
+                raise _checks.wrong_kind(name, "a list or a tuple of numbers", getattr(self, name))
+        boundaries = tuple(_checks.integer(f"boundaries[{i}]", b, 1) for i, b in enumerate(self.boundaries))
+        if any(left >= right for left, right in pairwise(boundaries)):
+            raise _checks.wrong_value("boundaries", "ascending", boundaries)
+        values = tuple(_checks.non_negative(f"values[{i}]", value) for i, value in enumerate(self.values))
+        if len(values) != len(boundaries) + 1:
+            raise _checks.wrong_value("values", f"{len(boundaries) + 1} numbers, one more than boundaries", values)
+        self._set(boundaries=boundaries, values=values)
+
+    def at(self, steps: NDArray[np.int64]) -> NDArray[np.float64]:
+        return np.array(self.values)[np.searchsorted(np.array(self.boundaries, np.int64), steps, side="right")]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class ExponentialDecay(Schedule):
+    """A smooth fall by a factor every so many steps: rate(step) = initial * factor ** (step / every).
+
+    initial: positive. factor: greater than 0, at most 1. every: steps, a positive integer. At multiples of ``every`` it
+    is StepDecay, bit for bit.
+    """
+
+    initial: float
+    factor: float
+    every: int
+
+    def __post_init__(self) -> None:
+        self._set(**_decay(self.initial, self.factor, self.every))
+
+    def at(self, steps: NDArray[np.int64]) -> NDArray[np.float64]:
+        part = _elementary.exp(steps % self.every / self.every * _elementary.log(self.factor))
+        return self.initial * _elementary.power(self.factor, steps // self.every) * part
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Warmup(Schedule):
+    """A linear rise to the first rate of another schedule, which then runs from its own step 0.
+
+    rate(step) = start + (first - start) * step / steps    step < steps, where first is the schedule's rate of step 0
+               = the schedule's rate of step - steps       from there on
+
+    schedule: any Schedule. steps: a positive integer. start: not negative.
+    """
+
+    schedule: Schedule
+    steps: int
+    start: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.schedule, Schedule):
+            raise _checks.wrong_kind("schedule", "a Schedule", self.schedule)
+        self._set(
+            steps=_checks.integer("steps", self.steps, 1),
+            start=_checks.non_negative("start", self.start),
+        )
+
+    def at(self, steps: NDArray[np.int64]) -> NDArray[np.float64]:
+        first = self.schedule.at(np.zeros(1, np.int64))[0]
+        rise = self.start + (first - self.start) * (steps / self.steps)
+        return np.where(steps < self.steps, rise, self.schedule.at(np.maximum(steps - self.steps, 0)))
+
+
+def _decay(initial: float, factor: float, every: int) -> dict[str, float]:
+    """The checked fields of a decay by a factor."""
+    return {
+        "initial": _checks.positive("initial", initial),
+        "factor": _checks.number("factor", factor, "a number greater than 0 and at most 1", lambda v: 0 < v <= 1),
+        "every": _checks.integer("every", every, 1),
+    }
+
+
+def _cosine(first: float, last: float, steps: NDArray[np.int64], total: int) -> NDArray[np.float64]:
+    """From first at step 0 to last at step total, and first and last beyond these."""
+    return last + (first - last) * _elementary.half_cosine(np.clip(steps, 0, total), total)
 
 
 from_config = Schedule.from_config
