@@ -23,13 +23,14 @@ MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 def axes(ax: Any, size: tuple[float, float], projection: str | None = None) -> Axes:
     """ax, or the only axes of a new figure of so many inches."""
     try:
-        from matplotlib import pyplot
-        from matplotlib.axes import Axes
+        from matplotlib import axes as kinds
     except ImportError as error:
         raise ImportError("fastnn.plots needs matplotlib: pip install 'fastnn[plot]'") from error
     if ax is None:
+        from matplotlib import pyplot
+
         return pyplot.figure(figsize=size, layout="constrained").add_subplot(projection=projection)
-    if not isinstance(ax, Axes):
+    if not isinstance(ax, kinds.Axes):
         raise _checks.wrong_kind("ax", "a matplotlib Axes", ax)
     if projection is not None and ax.name != projection:
         raise _checks.wrong_value("ax", f"an Axes with projection={projection!r}", ax.name)

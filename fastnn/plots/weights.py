@@ -52,7 +52,7 @@ def weight_images(
     shown = ax.imshow(picture, cmap="RdBu_r", vmin=-largest, vmax=largest, interpolation="nearest")
     ax.set_axis_off()
     ax.set_title(f"{variable.name}, {len(chosen)} of {n_units} units", fontsize="medium")
-    ax.figure.colorbar(shown, ax=ax, label="weight", fraction=0.046, pad=0.03)
+    ax.figure.colorbar(shown, cax=ax.inset_axes((1.03, 0.0, 0.05, 1.0)), label="weight")  # as high as the image
     return drawn(ax)
 
 
