@@ -121,6 +121,19 @@ static inline int64_t fnn_panels(int64_t n) { return (n + FNN_LANES - 1) / FNN_L
 /* Words of 64 bits for a bit each of n values. */
 static inline int64_t fnn_words(int64_t n) { return (n + 63) / 64; }
 
+/* ---- histograms (histogram.c) ----------------------------------------------------------------------------------- */
+
+/* Of the values that are finite, in double, added in the order in which they lie.  min, max: NaN if there is none. */
+typedef struct fnn_moments {
+    int64_t finite; /* how many */
+    double min, max, sum, squares;
+} fnn_moments;
+
+/* counts[n_bins]: how many values of a matrix (n_in, n_out), packed, are >= edges[i] and < edges[i + 1]; the last bin
+ * holds its right edge too.  edges[n_bins + 1] ascend and are finite. */
+fnn_moments fnn_histogram(int64_t *counts, const float *packed, int64_t n_in, int64_t n_out, const double *edges,
+                          int64_t n_bins);
+
 /* ---- data ----------------------------------------------------------------------------------------------------- */
 
 typedef enum fnn_type { FNN_UINT8, FNN_FLOAT32 } fnn_type;
@@ -435,6 +448,7 @@ typedef struct fnn_epoch {
     fnn_metrics metrics; /* in, out: sums over the batches seen, before each one's update */
     int64_t *perf;       /* in, out: nanoseconds, the mean of the threads, of the steps that were measured */
     int64_t perf_every;  /* measures every so many steps; 0: none */
+    double *losses;      /* mean loss of each step's batch, before its update; NULL: not wanted */
 } fnn_epoch;
 
 /* Runs steps until the epoch ends or, at a step border, budget_ns has passed, on up to n_threads of the plan's threads.

@@ -439,6 +439,7 @@ static void training_body(void *job, fnn_worker *me) {
         descend(t, &b, step, me);
         if (me->part.index == 0) {
             add_metrics(&epoch->metrics, metrics);
+            if (epoch->losses != NULL) epoch->losses[step] = metrics.loss / (double)metrics.rows;
             epoch->step = step + 1;
             t->stop = now_ns() >= t->deadline;
         }

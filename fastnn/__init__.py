@@ -26,6 +26,7 @@ except ModuleNotFoundError as error:
 from . import initializers, layers, losses, metrics, optimizers, regularizers, schedules
 from ._version import __version__
 from .callbacks import Callback
+from .histogram import Histogram
 from .history import History
 from .initializers import (
     Constant,
@@ -45,6 +46,7 @@ from .optimizers import SGD, Adam
 from .regularizers import L1, L2, MaxNorm
 from .runtime import available_isas, isa, num_threads, set_num_threads, show_config, use_isa
 from .schedules import CosineDecay, ExponentialDecay, LinearWarmup, OneCycle, PiecewiseConstant, StepDecay, Warmup
+from .tensorboard import TensorBoard
 from .trainer import Trainer
 
 if TYPE_CHECKING:
@@ -64,6 +66,7 @@ __all__ = [
     "ExponentialDecay",
     "Glorot",
     "He",
+    "Histogram",
     "History",
     "LinearWarmup",
     "MaxNorm",
@@ -80,6 +83,7 @@ __all__ = [
     "SoftmaxCrossEntropy",
     "SquaredError",
     "StepDecay",
+    "TensorBoard",
     "Trainer",
     "TruncatedNormal",
     "Variable",

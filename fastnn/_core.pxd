@@ -75,6 +75,16 @@ cdef extern from "fnn.h" nogil:
 
     int fnn_is_finite(const float *values, int64_t n)
 
+    ctypedef struct fnn_moments:
+        int64_t finite
+        double min
+        double max
+        double sum
+        double squares
+
+    fnn_moments fnn_histogram(int64_t *counts, const float *packed, int64_t n_in, int64_t n_out, const double *edges,
+                              int64_t n_bins)
+
     ctypedef enum fnn_type:
         FNN_UINT8
         FNN_FLOAT32
@@ -175,6 +185,7 @@ cdef extern from "fnn.h" nogil:
         fnn_metrics metrics
         int64_t *perf
         int64_t perf_every
+        double *losses
 
     int FNN_PERF_WAIT
     int64_t FNN_PERF(int64_t n_layers)

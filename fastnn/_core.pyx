@@ -372,6 +372,16 @@ cdef class Net:
         with self.lock:
             return bool(fnn_is_finite(self.params, self.c.n_floats))
 
+    def histogram(self, int layer, str which, const double[::1] edges):
+        """Counts between ascending edges, int64, how many values are finite, and their min, max, sum, sum of squares."""
+        cdef int64_t rows, place = self.place(layer, which, &rows), n_out = self.c.layers[layer].n_out
+        cdef fnn_moments moments
+        counts = np.empty(edges.shape[0] - 1, np.int64)
+        cdef int64_t[::1] view = counts
+        with self.lock, nogil:
+            moments = fnn_histogram(&view[0], self.params + place, rows, n_out, &edges[0], view.shape[0])
+        return counts, moments.finite, moments.min, moments.max, moments.sum, moments.squares
+
     def threads_worth(self, int64_t n_batch, int limit):
         """How many threads, of up to limit, batches of n_batch rows are worth."""
         return fnn_threads_worth(self.c, n_batch, limit)
@@ -608,7 +618,7 @@ cdef class Training:
     cdef float momentum, epsilon, decay
     cdef double beta1, beta2
     cdef Plan plan
-    cdef readonly object seed, perf
+    cdef readonly object seed, perf, losses
     cdef public object step, epoch
 
     def __cinit__(self, Net net not None, str loss, seed, *, str update="sgd", float momentum=0.0, double beta1=0.0,
@@ -622,6 +632,7 @@ cdef class Training:
         self.decay = decay
         self.seed = seed
         self.step = self.epoch = 0
+        self.losses = np.empty(0)
         if self.update != FNN_SGD:
             blocks = 2 if self.update == FNN_ADAM else 1
             self.state = <float *>fnn_alloc(blocks * net.c.n_floats * sizeof(float))
@@ -656,11 +667,13 @@ cdef class Training:
         on_progress(steps, rows, loss) is called every 50 ms or so.  unfused: store the gradients of a step before any
         update, for tests.  pace: a Pace that chooses, every 50 ms, how many of n_threads work.  Ctrl-C and divergence leave
         the network, step and epoch as after the last good step.
+        self.losses: afterwards, also then, the mean loss of each step's batch before its update.
         self.perf: afterwards, where the epoch's seconds went, in the order of fnn_perf_place; of a team, the mean.
         """
         cdef fnn_epoch epoch
         cdef fnn_status status = FNN_OK
         cdef int64_t[::1] perf = np.zeros(FNN_PERF(self.net.c.n_layers), np.int64)
+        cdef double[::1] losses = np.empty(rates.shape[0])
         cdef int threads = n_threads
         cdef int64_t step, waited, clocked
         if rates.shape[0] == 0:
@@ -684,6 +697,7 @@ cdef class Training:
         epoch.n_steps = rates.shape[0]
         epoch.step = 0
         epoch.metrics.loss, epoch.metrics.hits, epoch.metrics.rows = 0.0, 0, 0
+        epoch.losses = &losses[0]
         epoch.perf = &perf[0]
         epoch.perf_every = 1 if self.net.c.n_floats * batch_size > CLOCKED_WORK else CLOCKED_STEPS
         self.epoch += 1
@@ -706,6 +720,7 @@ cdef class Training:
                     pace.report((epoch.step - step) / (perf_counter() - began), waiting)
         finally:
             self.step += epoch.step
+            self.losses = np.asarray(losses[:epoch.step])
         measured = -(-epoch.n_steps // epoch.perf_every)
         scale = 1e-9 * epoch.n_steps / measured
         self.perf = [scale * nanoseconds for nanoseconds in perf]

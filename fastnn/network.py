@@ -13,6 +13,7 @@ from . import layers as _layers
 from . import losses as _losses
 from ._files import write_atomically
 from ._seeds import as_seed
+from .histogram import Histogram, as_edges
 from .layers import Dense, Dropout, Layer, Rescaling
 
 if TYPE_CHECKING:
@@ -54,6 +55,16 @@ class Variable:
     def assign(self, value: ArrayLike) -> None:
         """Sets all values. TypeError: not numbers. ValueError: another shape, or a value that is not finite."""
         self._net.assign(self._layer, self._which, value, self.name)
+
+    def histogram(self, edges: ArrayLike | None = None) -> Histogram:
+        """How the values are distributed, counted where they lie: see ``Histogram``.
+
+        edges: (n_bins + 1,) finite and ascending; None: those of TensorBoard, between which all values lie.
+        TypeError, ValueError: edges are none of these.
+        """
+        checked = as_edges(edges)
+        counts, n_finite, *moments = self._net.histogram(self._layer, self._which, checked)
+        return Histogram(counts, checked, self.size, n_finite, *moments)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
         if copy is False:

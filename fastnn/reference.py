@@ -23,6 +23,28 @@ Words = NDArray[np.uint64]
 Bools = NDArray[np.bool_]
 Function = Callable[[Floats], Floats]
 
+# ---- histograms ------------------------------------------------------------------------------------------------------
+
+
+class Moments(NamedTuple):
+    """Of the values that are finite; min and max are NaN if there is none."""
+
+    finite: int
+    min: float
+    max: float
+    sum: float
+    squares: float
+
+
+def histogram(values: ArrayLike, edges: ArrayLike) -> tuple[Ints, Moments]:
+    """How many values are in each bin, edges[i] <= value < edges[i + 1], the last one closed; and their moments."""
+    finite = np.asarray(values, np.float64)
+    finite = finite[np.isfinite(finite)]
+    counts = np.histogram(finite, np.asarray(edges, np.float64))[0]
+    ends = (float(finite.min()), float(finite.max())) if finite.size else (np.nan, np.nan)
+    return counts, Moments(finite.size, *ends, float(finite.sum()), float((finite * finite).sum()))
+
+
 # ---- randomness ------------------------------------------------------------------------------------------------------
 
 STREAMS = {"initializer": 1, "shuffle": 2, "dropout": 3, "digits": 4, "split": 5}

@@ -20,7 +20,7 @@ from .optimizers import SGD, Optimizer
 from .regularizers import Regularizer
 
 if TYPE_CHECKING:
-    from numpy.typing import ArrayLike
+    from numpy.typing import ArrayLike, NDArray
 
     from ._progress import Progress
     from ._seeds import Seed
@@ -76,6 +76,15 @@ class Trainer:
     def epoch(self) -> int:
         """Epochs begun so far."""
         return int(self._training.epoch)
+
+    @property
+    def batch_losses(self) -> NDArray[np.float64]:
+        """Mean loss of each mini-batch of the last epoch, before its update and without penalties: (n_steps,).
+
+        Of an epoch that was cut short: of the steps that were done.
+        """
+        losses: NDArray[np.float64] = self._training.losses
+        return losses
 
     def stop(self) -> None:
         """For callbacks: ends the running ``fit`` after this epoch."""

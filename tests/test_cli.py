@@ -350,7 +350,7 @@ def test_wrong_names(refused, argv):
     assert f"argument {'--recipe' if len(argv) > 1 else 'NAME'}: invalid choice: {argv[-1]!r} (choose from" in line
 
 
-@pytest.mark.parametrize("flag", ["--epoch", "--bogus", "--logdir"])
+@pytest.mark.parametrize("flag", ["--epoch", "--bogus", "--logfile"])
 def test_unknown_flags(refused, flag):
     assert refused("book", "mlp", flag, "3").endswith(f"unrecognized arguments: {flag} 3")
 

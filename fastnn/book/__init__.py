@@ -58,7 +58,7 @@ ROWS = (
     Row("3.7", "", "towers: two devices share the work, the results are added"),
     Row("3.8", "logistic", "logistic regression on MNIST: the book has 91.9 % within 100 epochs"),
     Row("3.9", "logistic", "four phases: inference, loss, training, evaluation"),
-    Row("3.10", "", "summaries that TensorBoard shows: cost, validation error, histograms, graph"),
+    Row("3.10", "mlp", "summaries that TensorBoard shows: cost, validation error, histograms, graph (--logdir DIR)"),
     Row("3.11", "", "a checkpoint an epoch, the latest five kept, restored"),
     Row("3.12", "logistic", "the training loop: an epoch, its validation, its line; the test once, at the end"),
     Row("3.13", "mlp", "multilayer perceptron on MNIST: the book has 98.2 % after 300 epochs"),

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+import fastnn as fnn
 from fastnn import _checks, _flags, runtime
 from fastnn._progress import say
 from fastnn.datasets import Dataset
@@ -45,6 +46,7 @@ def add_flags(parser: argparse.ArgumentParser, system: ModuleType) -> None:
     add("--threads", "N", _flags.threads, "exactly N (default: as many as pay, see fastnn info)")
     add("--device", "DEVICE", _flags.device, "cpu or cpu:0 (default: cpu:0)", "cpu:0")
     add("--plot", "FILE", str, "save the curves of cost and accuracy; the name's end gives the format")
+    add("--logdir", "DIR", str, "write event files for TensorBoard; with --seeds a folder each, seed_N")
     parser.add_argument("--json", action="store_true", help="print the result as one JSON object in the last line")
 
 
@@ -60,14 +62,15 @@ def run(arguments: argparse.Namespace) -> None:
     if seeds[-1] > _checks.MAX_SEED:
         arguments.parser.error(f"argument --seeds: the last seed must be at most {_checks.MAX_SEED}, got {seeds[-1]}")
     _flags.check_plot(arguments)
+    all_boards = [_boards(arguments, seed) for seed in seeds]
     data = _loaded(arguments)
     recipe = _chosen(arguments, data)
     _say_settings(arguments, recipe, data)
     results = []
-    for seed in seeds:
+    for seed, boards in zip(seeds, all_boards, strict=True):
         if len(seeds) > 1:
             say(f"Seed: {seed}")
-        results.append(_run.train(recipe, data, seed=seed, num_threads=arguments.threads, say=say))
+        results.append(_run.train(recipe, data, seed=seed, num_threads=arguments.threads, say=say, callbacks=boards))
     _say_summary(results, data)
     if arguments.plot is not None:
         _plot(arguments, results, data)
@@ -75,6 +78,13 @@ def run(arguments: argparse.Namespace) -> None:
         import json
 
         say(json.dumps(_as_dict(arguments, recipe, results, data)))
+
+
+def _boards(arguments: argparse.Namespace, seed: int) -> list[fnn.TensorBoard]:
+    """What writes for TensorBoard, if anything does."""
+    if arguments.logdir is None:
+        return []
+    return [fnn.TensorBoard(os.path.join(arguments.logdir, f"seed_{seed}") if arguments.seeds else arguments.logdir)]
 
 
 def _loaded(arguments: argparse.Namespace) -> Dataset:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import fastnn as fnn
@@ -52,7 +52,15 @@ class _EpochLines(fnn.Callback):
         self._say(f"Epoch: {epoch:04d} cost = {logs['loss']:.9f} Validation Error: {error:.4f}")
 
 
-def train(recipe: Recipe, data: Dataset, *, seed: int, num_threads: int | None, say: Say) -> Result:
+def train(
+    recipe: Recipe,
+    data: Dataset,
+    *,
+    seed: int,
+    num_threads: int | None,
+    say: Say,
+    callbacks: Sequence[fnn.Callback] = (),
+) -> Result:
     """One training from the first step to the last, validated after each epoch, and its test.
 
     FloatingPointError: the training diverged.
@@ -66,7 +74,7 @@ def train(recipe: Recipe, data: Dataset, *, seed: int, num_threads: int | None, 
         batch_size=recipe.batch_size,
         validation_data=(data.validation.x, data.validation.y),
         drop_last=recipe.drop_last,
-        callbacks=[_EpochLines(say)],
+        callbacks=[_EpochLines(say), *callbacks],
         num_threads=num_threads,
     )
     say("Optimization Finished!")
