@@ -195,8 +195,8 @@ static inline int64_t fnn_turned_work(int64_t n_batch, int64_t n_k) {
  * nothing.  The others, in this order, where sums of products are fused:
  *   g += l2 * w;   w -= decay * w;   w -= rate * step;   w moves by l1 towards 0, at most to 0
  * with the step  FNN_SGD: g;  FNN_MOMENTUM: v = momentum * v + g;  FNN_NESTEROV: the same v, momentum * v + g;
- * FNN_ADAM: v = beta1 * v + (rest1 * g), s = beta2 * s + ((rest2 * g) * g), v / (root_scale * sqrt(s) + epsilon),
- * where v and s become 0 when they are subnormal. */
+ * FNN_ADAM: v = beta1 * v + (rest1 * g), s = beta2 * s + ((rest2 * g) * g), v / (root_scale * sqrt(s) + epsilon).
+ * Where v and s are subnormal they become 0. */
 typedef enum fnn_update { FNN_SGD, FNN_MOMENTUM, FNN_NESTEROV, FNN_ADAM, FNN_STORE, FNN_FREEZE } fnn_update;
 
 /* Adam's constants at step t = 1, 2, ... */

@@ -40,8 +40,9 @@ class SGD(Optimizer):
         classical   v <- mu v + g,   w <- w - eta v
         Nesterov    v <- mu v + g,   w <- w - eta (g + mu v)
 
-    in float32, each right-hand product and sum one fused multiply-add. The velocity holds gradients and not steps, so a
-    change of the rate acts at once. Before that, decoupled weight decay takes its part of each weight, but of no bias,
+    in float32, each right-hand product and sum one fused multiply-add; v ends at 0 where it has decayed below 2^-126.
+    The velocity holds gradients and not steps, so a change of the rate acts at once. Before that, decoupled weight decay
+    takes its part of each weight, but of no bias,
 
         w <- w - (eta weight_decay) w
 

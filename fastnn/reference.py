@@ -284,6 +284,11 @@ def soften(w: Floats, threshold: float) -> Floats:
     return np.sign(w) * np.maximum(np.abs(w) - threshold, 0.0)
 
 
+def end_decay(state: Floats) -> Floats:
+    """What has decayed below float32's normal numbers ends at zero."""
+    return np.where(np.abs(state) < 2.0**-126, 0.0, state)
+
+
 class Adam(NamedTuple):
     """Constants of Adam, with t = 1, 2, ... the number of the step."""
 
@@ -296,7 +301,8 @@ class Adam(NamedTuple):
 def adam(w: Floats, moments: Floats, g: Floats, rate: float, constants: Adam) -> tuple[Floats, Floats]:
     """(w, moments) after one step.  moments (2, *w.shape): running means of gradients and of their squares."""
     beta1, beta2, epsilon, t = constants
-    first, second = beta1 * moments[0] + (1.0 - beta1) * g, beta2 * moments[1] + (1.0 - beta2) * g * g
+    first = end_decay(beta1 * moments[0] + (1.0 - beta1) * g)
+    second = end_decay(beta2 * moments[1] + (1.0 - beta2) * g * g)
     unbiased, root = first / (1.0 - beta1**t), np.sqrt(second / (1.0 - beta2**t))
     return w - rate * unbiased / (root + epsilon), np.stack([first, second])
 
@@ -319,7 +325,7 @@ def update(
         return adam(w, v, g, rate, constants)
     if name == "sgd":
         return w - rate * g, v
-    v = momentum * v + g
+    v = end_decay(momentum * v + g)
     return w - rate * (momentum * v + g if name == "nesterov" else v), v
 
 

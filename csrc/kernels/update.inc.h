@@ -1,8 +1,8 @@
 /* update.inc.h: what becomes of gradients. */
 
-/* A mean that has decayed below the normal numbers would stay there, where processors are slow: it ends at zero. */
-FNN_INLINE v16 end_decay(v16 mean) {
-    return v16_select(v16_lt(v16_abs(mean), v16_set1(FLT_MIN)), v16_set1(0.0f), mean);
+/* What has decayed below the normal numbers would stay there, where processors are slow: it ends at zero. */
+FNN_INLINE v16 end_decay(v16 state) {
+    return v16_select(v16_lt(v16_abs(state), v16_set1(FLT_MIN)), v16_set1(0.0f), state);
 }
 
 FNN_INLINE v16 adam_step(const fnn_sink *sink, int64_t at, v16 g) {
@@ -20,7 +20,7 @@ FNN_INLINE v16 adam_step(const fnn_sink *sink, int64_t at, v16 g) {
 FNN_INLINE v16 step_along(const fnn_sink *sink, int64_t at, v16 g, const fnn_update update) {
     if (update == FNN_SGD) return g;
     if (update == FNN_ADAM) return adam_step(sink, at, g);
-    const v16 momentum = v16_set1(sink->momentum), velocity = v16_fma(momentum, v16_load(sink->v + at), g);
+    const v16 momentum = v16_set1(sink->momentum), velocity = end_decay(v16_fma(momentum, v16_load(sink->v + at), g));
     v16_store(sink->v + at, velocity);
     return update == FNN_NESTEROV ? v16_fma(momentum, velocity, g) : velocity;
 }

@@ -639,6 +639,15 @@ static void train_epoch(const problem *p, fnn_plan *plan, float *params, float *
 /* Blocks of state that an update keeps. */
 static int64_t state_blocks(fnn_update update) { return update == FNN_SGD ? 0 : update == FNN_ADAM ? 2 : 1; }
 
+/* Such numbers would slow every step down. */
+static void check_state(const problem *p, const float *state, int64_t n) {
+    for (int64_t i = 0; i < n; i++)
+        if (fpclassify(state[i]) == FP_SUBNORMAL) {
+            CHECK(0, "%s: the state holds a subnormal number", p->config->name);
+            return;
+        }
+}
+
 /* Two epochs; the hash is of parameters, state, metrics and steps. */
 static trained train(const problem *p, int threads) {
     const config *c = p->config;
@@ -681,6 +690,7 @@ static trained train(const problem *p, int threads) {
     if (penalty != 0) hash = fnv1a(hash, &penalty, sizeof penalty);
     hash = fnv1a(hash, state, (size_t)(state_blocks(c->update) * n_bytes));
     if (c->frozen) check_frozen(p, params);
+    check_state(p, state, state_blocks(c->update) * p->net->n_floats);
 
     fnn_plan_destroy(plan);
     fnn_free(state);
@@ -758,9 +768,11 @@ static void run(const problem *p, const char *isa, int threads) {
         const trained flushed = train(p, threads);
         CHECK(control() == (saved | FLUSH), "%s: the caller's floating-point control was not restored", name);
         const uint64_t predicted = predict(p, flushed.params, threads, 0);
+        const uint64_t gradient = gradients(p, flushed.params, threads, 0);
         set_control(saved);
         report("train", name, isa, threads, flushed.hash);
         report("predict", name, isa, threads, predicted);
+        report("gradients", name, isa, threads, gradient);
         fnn_free(flushed.params);
     }
     problem way = *p; /* the same work done in other ways must give the same bits */
