@@ -190,6 +190,13 @@ static inline int64_t fnn_turned_work(int64_t n_batch, int64_t n_k) {
     const int64_t places = fnn_product_work(n_batch, n_k) == 0 ? n_k : FNN_NEAR_PLACES;
     return fnn_turned_panels(n_batch, n_k) * FNN_LANES * places;
 }
+/* What a product with a transposed matrix may take of any batch of up to n_batch rows: a few rows of very many places
+ * are not copied in blocks, but their weights take more than those of a block. */
+static inline int64_t fnn_backward_work(int64_t n_batch, int64_t n_k) {
+    const int64_t all = fnn_product_work(n_batch, n_k) + fnn_turned_work(n_batch, n_k);
+    const int64_t one = fnn_product_work(1, n_k) + fnn_turned_work(1, n_k);
+    return all > one ? all : one;
+}
 
 /* What a gradient g does to the parameter w it belongs to.  FNN_STORE: w = g, a place for gradients.  FNN_FREEZE:
  * nothing.  The others, in this order, where sums of products are fused:

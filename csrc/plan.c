@@ -46,8 +46,7 @@ static int64_t work_floats(const fnn_plan *plan) {
     for (int64_t l = 0; l < net->n_layers; l++) {
         const int64_t n_in = net->layers[l].n_in, n_out = net->layers[l].n_out;
         most = larger(most, fnn_product_work(plan->n_batch, n_in));
-        if (plan->training && l > 0)
-            most = larger(most, fnn_product_work(plan->n_batch, n_out) + fnn_turned_work(plan->n_batch, n_out));
+        if (plan->training && l > 0) most = larger(most, fnn_backward_work(plan->n_batch, n_out));
     }
     return most;
 }

@@ -893,6 +893,15 @@ static void report_draw(const char *name, fnn_distribution distribution, double 
     }
 }
 
+/* A plan's memory must do for a last batch of fewer rows too. */
+static void check_work(void) {
+    for (int64_t n_k = 1; n_k < 300000; n_k += 1 + n_k / 50)
+        for (int64_t n_batch = 1; n_batch < 3000; n_batch += 1 + n_batch / 5)
+            for (int64_t rows = 1; rows <= n_batch; rows += 1 + rows / 5)
+                CHECK(fnn_product_work(rows, n_k) + fnn_turned_work(rows, n_k) <= fnn_backward_work(n_batch, n_k),
+                      "no memory for %lld rows of %lld places", (long long)rows, (long long)n_k);
+}
+
 static void report_random(void) {
     report_draw("uniform", FNN_UNIFORM, -0.25, 0.5);
     report_draw("normal", FNN_NORMAL, 1, 2);
@@ -929,6 +938,7 @@ int main(int argc, char **argv) {
     for (int i = 0; i < N_CONFIGS; i++) make_problem(&problems[i], &configs[i]);
 
     check_philox();
+    check_work();
     report_random();
     for (int isa = 0; fnn_isa_available(isa) != NULL; isa++) {
         const fnn_kernels *kernels = fnn_isa_available(isa);
