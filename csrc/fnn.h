@@ -203,10 +203,19 @@ static inline int64_t fnn_backward_work(int64_t n_batch, int64_t n_k) {
  *   g += l2 * w;   w -= decay * w;   w -= rate * step;   w moves by l1 towards 0, at most to 0
  * with the step  FNN_SGD: g;  FNN_MOMENTUM: v = momentum * v + g;  FNN_NESTEROV: the same v, momentum * v + g;
  * FNN_ADAM: v = beta1 * v + (rest1 * g), s = beta2 * s + ((rest2 * g) * g), v / (root_scale * sqrt(s) + epsilon).
+ * FNN_RMSPROP: the same s, r = g / (sqrt(s) + epsilon), v = momentum * v + r; r itself where v is NULL.
  * Where v and s are subnormal they become 0. */
-typedef enum fnn_update { FNN_SGD, FNN_MOMENTUM, FNN_NESTEROV, FNN_ADAM, FNN_STORE, FNN_FREEZE } fnn_update;
+typedef enum fnn_update {
+    FNN_SGD,
+    FNN_MOMENTUM,
+    FNN_NESTEROV,
+    FNN_ADAM,
+    FNN_RMSPROP,
+    FNN_STORE,
+    FNN_FREEZE
+} fnn_update;
 
-/* Adam's constants at step t = 1, 2, ... */
+/* Adam's constants at step t = 1, 2, ...; RMSProp has beta2, rest2 and epsilon. */
 typedef struct fnn_adam {
     float beta1, rest1, beta2, rest2; /* rest = 1 - beta */
     float root_scale, epsilon;        /* root_scale = 1 / sqrt(1 - beta2^t); 1 - beta1^t divides the rate */
@@ -219,7 +228,7 @@ typedef struct fnn_sink {
     float rate, momentum;
     float l2, decay, l1; /* the last two times the learning rate */
     fnn_adam adam;
-    float *w, *v, *s; /* packed as the variable; v only for momentum and Adam, s only for Adam */
+    float *w, *v, *s; /* packed as the variable; v only for momentum and Adam, s only for Adam and RMSProp */
 } fnn_sink;
 
 /* A batch's input for a first layer that skips zeros; written by skip_gather, columns by skip_transpose. */
@@ -334,8 +343,11 @@ typedef struct fnn_kernels {
                         fnn_activation activation, int64_t n_batch, int64_t n_in, int64_t n_out);
     void (*row_output)(float *matrix, const float *y, fnn_link link, float *work, int64_t n_batch, int64_t n_out);
 
-    /* Delivers n floats of stored gradients. */
-    void (*update)(const fnn_sink *sink, const float *g, int64_t n, fnn_part part);
+    /* Delivers n floats of stored gradients, each times factor. */
+    void (*update)(const fnn_sink *sink, const float *g, float factor, int64_t n, fnn_part part);
+
+    /* Each of n floats to the nearest in [-limit, limit]; NaN stays.  A part has those that it has in update. */
+    void (*clip)(float *g, float limit, int64_t n, fnn_part part);
 
     /* Projects each unit's n_in weights onto the ball of that radius: those of a larger norm are scaled down to it. */
     void (*max_norm)(float *w, float radius, int64_t n_in, int64_t n_out, fnn_part part);
@@ -439,9 +451,10 @@ typedef struct fnn_epoch {
     fnn_update update;
     int unfused; /* store all gradients before any update: the specification of the fused path, the same bits */
     float momentum;
-    float epsilon;                   /* of Adam, as are the betas */
-    double beta1, beta2;             /* in double for the bias corrections */
+    float epsilon;                   /* of Adam and RMSProp, as are the betas */
+    double beta1, beta2;             /* in double for the bias corrections; beta1 of RMSProp is 0 */
     float decay;                     /* decoupled, of all weights */
+    float clip_value, clip_norm;     /* bounds of gradients and, after that, of the norm of all; 0: none */
     const fnn_restraint *restraints; /* of each layer's weights */
     const float *rates;              /* learning rate of each step of the epoch */
     const uint8_t *trainable;        /* W and b of each layer in turn: 2 * n_layers flags */
@@ -453,14 +466,21 @@ typedef struct fnn_epoch {
     int64_t n_steps;     /* of this epoch; the last may be ragged */
     int64_t step;        /* in, out: steps of this epoch that are done */
     fnn_metrics metrics; /* in, out: sums over the batches seen, before each one's update */
+    double norms;        /* in, out: sum of the norms before clip_norm bounds them; 0 without it */
     int64_t *perf;       /* in, out: nanoseconds, the mean of the threads, of the steps that were measured */
     int64_t perf_every;  /* measures every so many steps; 0: none */
     double *losses;      /* mean loss of each step's batch, before its update; NULL: not wanted */
 } fnn_epoch;
 
+/* How many: none for FNN_SGD, velocity for momentum, the two moments for Adam; for RMSProp, after a velocity if there
+ * is momentum, the squares. */
+static inline int fnn_state_blocks(fnn_update update, float momentum) {
+    if (update == FNN_RMSPROP) return momentum != 0 ? 2 : 1;
+    return update == FNN_SGD ? 0 : update == FNN_ADAM ? 2 : 1;
+}
+
 /* Runs steps until the epoch ends or, at a step border, budget_ns has passed, on up to n_threads of the plan's threads.
- * state: blocks like params, zeros before the first step: none for FNN_SGD, velocity for momentum, the two moments for
- * Adam.
+ * state: fnn_state_blocks blocks like params, zeros before the first step.
  * FNN_ERR_DIVERGED: step counts the good steps; the parameters are those after them. */
 fnn_status fnn_train(fnn_plan *plan, float *params, float *state, fnn_epoch *epoch, int n_threads, int64_t budget_ns);
 

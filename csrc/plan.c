@@ -70,6 +70,7 @@ static void lay_out(fnn_plan *plan, cursor *at, const fnn_data *like) {
     }
     if (plan->training) {
         plan->gradients = take(at, net->n_floats, sizeof(float));
+        plan->squares = take(at, FNN_SLOTS(net), sizeof(double));
         plan->sinks = take(at, plan->n_threads * 2 * net->n_layers, sizeof(fnn_sink));
         plan->perf = take(at, plan->n_threads * FNN_PERF(net->n_layers), sizeof(int64_t));
     }

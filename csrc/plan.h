@@ -15,6 +15,10 @@ typedef struct layer_memory {
 /* How the first layer reads its input: all of it, or what the bits or the lists of the data name. */
 typedef enum input_way { DENSE, SKIPPING, LISTS } input_way;
 
+/* Gradients are summed in slots, of up to so many of one variable: the sum does not depend on who does which. */
+#define FNN_SLOT 4096
+#define FNN_SLOTS(net) ((net)->n_floats / FNN_SLOT + 2 * (net)->n_layers)
+
 struct fnn_plan {
     const fnn_net *net;
     const fnn_kernels *kernels;
@@ -30,8 +34,9 @@ struct fnn_plan {
     fnn_sink *sinks;      /* where gradients go: 2 * n_layers a thread; training only */
     float *losses;        /* a slot a row */
     int32_t *hits;
-    int64_t *perf; /* FNN_PERF places a thread; training only */
-    float *work;   /* work_floats a thread */
+    double *squares; /* FNN_SLOTS sums of squares of gradients; training only */
+    int64_t *perf;   /* FNN_PERF places a thread; training only */
+    float *work;     /* work_floats a thread */
     int64_t work_floats;
     void *arena;
     size_t arena_bytes;

@@ -322,13 +322,24 @@ typedef struct training {
     fnn_status status;
 } training;
 
+/* Where a variable lies in a parameter block. */
+typedef struct range {
+    int64_t begin, end;
+} range;
+
+static range variable_at(const fnn_net *net, int64_t i) {
+    const fnn_layer *layer = &net->layers[i / 2];
+    if (i % 2 == 0) return (range){layer->w, layer->b};
+    return (range){layer->b, layer->b + fnn_panels(layer->n_out) * FNN_LANES};
+}
+
 /* Gradients that were stored go where a fused backward pass would have taken them. */
-static void update_parameters(const fnn_plan *plan, const fnn_sink *sinks, fnn_worker *me) {
+static void update_parameters(batch *b, const fnn_sink *sinks, float factor, const fnn_worker *me) {
+    const fnn_plan *plan = b->plan;
     for (int64_t i = 0; i < 2 * plan->net->n_layers; i++) {
-        const fnn_layer *layer = &plan->net->layers[i / 2];
-        const int64_t at = i % 2 == 0 ? layer->w : layer->b;
-        const int64_t end = i % 2 == 0 ? layer->b : layer->b + fnn_panels(layer->n_out) * FNN_LANES;
-        plan->kernels->update(&sinks[i], plan->gradients + at, end - at, me->part);
+        const range at = variable_at(plan->net, i);
+        plan->kernels->update(&sinks[i], plan->gradients + at.begin, factor, at.end - at.begin, me->part);
+        took(b, of_layer(i / 2, BACKWARD_WEIGHT));
     }
 }
 
@@ -365,8 +376,10 @@ static const fnn_sink *own_updates(const training *t, int64_t step, const fnn_wo
     const fnn_epoch *epoch = t->epoch;
     const float rate = epoch->rates[step];
     fnn_sink move = {.update = epoch->update, .rate = rate, .momentum = epoch->momentum, .w = t->params, .v = t->state};
-    if (epoch->update == FNN_ADAM) {
-        move.s = t->state + t->plan->net->n_floats;
+    if (epoch->update == FNN_ADAM || epoch->update == FNN_RMSPROP) {
+        const int blocks = fnn_state_blocks(epoch->update, epoch->momentum);
+        if (blocks == 1) move.v = NULL;
+        move.s = t->state + (blocks - 1) * t->plan->net->n_floats;
         correct_bias(&move, epoch, (int64_t)epoch->first_step + step + 1);
     }
     fnn_sink *sinks = own_sinks(t->plan, move, epoch->trainable, me);
@@ -385,13 +398,59 @@ static void constrain(const training *t, batch *b, fnn_worker *me) {
     }
 }
 
+/* ---- clipping ---- */
+
+/* Lane by lane, for to wait for one sum would take four times as long; a square of floats is exact in double. */
+static double sum_squares(const float *g, int64_t n) {
+    double lanes[FNN_LANES] = {0}, sum = 0;
+    for (int64_t i = 0; i < n; i += FNN_LANES)
+        for (int lane = 0; lane < FNN_LANES; lane++) lanes[lane] += (double)g[i + lane] * g[i + lane];
+    for (int lane = 0; lane < FNN_LANES; lane++) sum += lanes[lane];
+    return sum;
+}
+
+/* The norm of the stored gradients of all trainable variables; members take slots in turn, and add them up in order. */
+static double gradient_norm(const training *t, batch *b, fnn_worker *me) {
+    const fnn_plan *plan = t->plan;
+    int64_t slots = 0;
+    for (int64_t i = 0; i < 2 * plan->net->n_layers; i++) {
+        const range at = variable_at(plan->net, i);
+        for (int64_t g = at.begin; g < at.end && t->epoch->trainable[i]; g += FNN_SLOT, slots++)
+            if (slots % me->part.count == me->part.index)
+                plan->squares[slots] = sum_squares(plan->gradients + g, at.end - g < FNN_SLOT ? at.end - g : FNN_SLOT);
+        took(b, of_layer(i / 2, BACKWARD_WEIGHT));
+    }
+    meet(b, me);
+    double sum = 0;
+    for (int64_t slot = 0; slot < slots; slot++) sum += plan->squares[slot];
+    return sqrt(sum);
+}
+
+/* Bounds stored gradients one by one; returns what is left to multiply them by. */
+static float clip_gradients(const training *t, batch *b, fnn_worker *me) {
+    const fnn_plan *plan = t->plan;
+    fnn_epoch *epoch = t->epoch;
+    for (int64_t i = 0; epoch->clip_value > 0 && i < 2 * plan->net->n_layers; i++) {
+        const range at = variable_at(plan->net, i);
+        if (epoch->trainable[i])
+            plan->kernels->clip(plan->gradients + at.begin, epoch->clip_value, at.end - at.begin, me->part);
+        took(b, of_layer(i / 2, BACKWARD_WEIGHT));
+    }
+    if (epoch->clip_norm == 0) return 1.0f;
+    if (epoch->clip_value > 0) meet(b, me);
+    const double norm = gradient_norm(t, b, me);
+    if (me->part.index == 0) epoch->norms += norm;
+    return norm > epoch->clip_norm ? (float)(epoch->clip_norm / norm) : 1.0f;
+}
+
 static void descend(const training *t, batch *b, int64_t step, fnn_worker *me) {
     const fnn_sink store = {.update = FNN_STORE, .w = t->plan->gradients};
-    const int unfused = t->epoch->unfused;
+    const int unfused = t->epoch->unfused || t->epoch->clip_value > 0 || t->epoch->clip_norm > 0;
     b->sinks = unfused ? own_sinks(t->plan, store, t->epoch->trainable, me) : own_updates(t, step, me);
     backward(b, me);
     if (unfused) {
-        update_parameters(t->plan, own_updates(t, step, me), me);
+        const float factor = clip_gradients(t, b, me);
+        update_parameters(b, own_updates(t, step, me), factor, me);
         meet(b, me);
     }
     constrain(t, b, me);

@@ -42,7 +42,7 @@ from .layers import Dense, Dropout, Rescaling
 from .losses import SigmoidCrossEntropy, SoftmaxCrossEntropy, SquaredError
 from .network import Network, Variable, load
 from .neuron import Neuron, Perceptron
-from .optimizers import SGD, Adam
+from .optimizers import SGD, Adam, RMSProp
 from .regularizers import L1, L2, MaxNorm
 from .runtime import available_isas, isa, num_threads, set_num_threads, show_config, use_isa
 from .schedules import CosineDecay, ExponentialDecay, LinearWarmup, OneCycle, PiecewiseConstant, StepDecay, Warmup
@@ -76,6 +76,7 @@ __all__ = [
     "Ones",
     "Perceptron",
     "PiecewiseConstant",
+    "RMSProp",
     "RandomNormal",
     "RandomUniform",
     "Rescaling",

@@ -121,6 +121,7 @@ cdef extern from "fnn.h" nogil:
         FNN_MOMENTUM
         FNN_NESTEROV
         FNN_ADAM
+        FNN_RMSPROP
 
     ctypedef struct fnn_kernels:
         const char *name
@@ -172,6 +173,8 @@ cdef extern from "fnn.h" nogil:
         double beta2
         float epsilon
         float decay
+        float clip_value
+        float clip_norm
         const fnn_restraint *restraints
         const float *rates
         const uint8_t *trainable
@@ -183,12 +186,14 @@ cdef extern from "fnn.h" nogil:
         int64_t n_steps
         int64_t step
         fnn_metrics metrics
+        double norms
         int64_t *perf
         int64_t perf_every
         double *losses
 
     int FNN_PERF_WAIT
     int64_t FNN_PERF(int64_t n_layers)
+    int fnn_state_blocks(fnn_update update, float momentum)
     fnn_status fnn_train(fnn_plan *plan, float *params, float *state, fnn_epoch *epoch, int n_threads,
                          int64_t budget_ns)
 

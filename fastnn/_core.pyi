@@ -80,6 +80,7 @@ class Training:
     epoch: int
     perf: list[float]
     losses: NDArray[np.float64]
+    gradient_norm: float
     def __init__(
         self,
         net: Net,
@@ -93,6 +94,8 @@ class Training:
         epsilon: float = 0.0,
         decay: float = 0.0,
         restraints: Sequence[tuple[float, float, float]] = (),
+        clip_value: float = 0.0,
+        clip_norm: float = 0.0,
     ) -> None: ...
     def penalty(self) -> float: ...
     def run_epoch(

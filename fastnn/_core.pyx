@@ -46,7 +46,9 @@ cdef dict LOSSES = {
     "sigmoid_cross_entropy": FNN_SIGMOID_CROSS_ENTROPY,
     "softmax_cross_entropy": FNN_SOFTMAX_CROSS_ENTROPY,
 }
-cdef dict UPDATES = {"sgd": FNN_SGD, "momentum": FNN_MOMENTUM, "nesterov": FNN_NESTEROV, "adam": FNN_ADAM}
+cdef dict UPDATES = {
+    "sgd": FNN_SGD, "momentum": FNN_MOMENTUM, "nesterov": FNN_NESTEROV, "adam": FNN_ADAM, "rmsprop": FNN_RMSPROP,
+}
 cdef dict DISTRIBUTIONS = {"uniform": FNN_UNIFORM, "normal": FNN_NORMAL, "truncated_normal": FNN_TRUNCATED_NORMAL}
 cdef dict STREAMS = {"shuffle": FNN_STREAM_SHUFFLE, "split": FNN_STREAM_SPLIT}
 cdef dict FUNCTIONS = {
@@ -609,20 +611,22 @@ cdef class Training:
     """What training adds to a network: velocity or moments, and how many steps and epochs have begun.
 
     restraints: strengths of L2 and L1 of each layer's weights, and the largest norm of a unit's, 0 for any; () for none.
+    clip_value, clip_norm: bounds of gradients and then of the norm of all, 0 for none.
     """
     cdef Net net
     cdef float *state
     cdef fnn_restraint *restraints
     cdef fnn_loss loss
     cdef fnn_update update
-    cdef float momentum, epsilon, decay
+    cdef float momentum, epsilon, decay, clip_value, clip_norm
     cdef double beta1, beta2
     cdef Plan plan
-    cdef readonly object seed, perf, losses
+    cdef readonly object seed, perf, losses, gradient_norm
     cdef public object step, epoch
 
     def __cinit__(self, Net net not None, str loss, seed, *, str update="sgd", float momentum=0.0, double beta1=0.0,
-                  double beta2=0.0, float epsilon=0.0, float decay=0.0, restraints=()):
+                  double beta2=0.0, float epsilon=0.0, float decay=0.0, restraints=(), float clip_value=0.0,
+                  float clip_norm=0.0):
         cdef int64_t blocks
         self.net = net
         self.loss = LOSSES[loss]
@@ -630,11 +634,12 @@ cdef class Training:
         self.momentum = momentum
         self.beta1, self.beta2, self.epsilon = beta1, beta2, epsilon
         self.decay = decay
+        self.clip_value, self.clip_norm = clip_value, clip_norm
         self.seed = seed
         self.step = self.epoch = 0
         self.losses = np.empty(0)
-        if self.update != FNN_SGD:
-            blocks = 2 if self.update == FNN_ADAM else 1
+        blocks = fnn_state_blocks(self.update, momentum)
+        if blocks > 0:
             self.state = <float *>fnn_alloc(blocks * net.c.n_floats * sizeof(float))
             if self.state == NULL:
                 check(FNN_ERR_MEMORY)
@@ -668,6 +673,7 @@ cdef class Training:
         update, for tests.  pace: a Pace that chooses, every 50 ms, how many of n_threads work.  Ctrl-C and divergence leave
         the network, step and epoch as after the last good step.
         self.losses: afterwards, also then, the mean loss of each step's batch before its update.
+        self.gradient_norm: afterwards, the mean over the steps of the norm before clip_norm bounds it; 0 without it.
         self.perf: afterwards, where the epoch's seconds went, in the order of fnn_perf_place; of a team, the mean.
         """
         cdef fnn_epoch epoch
@@ -686,6 +692,7 @@ cdef class Training:
         epoch.momentum = self.momentum
         epoch.beta1, epoch.beta2, epoch.epsilon = self.beta1, self.beta2, self.epsilon
         epoch.decay = self.decay
+        epoch.clip_value, epoch.clip_norm = self.clip_value, self.clip_norm
         epoch.restraints = self.restraints
         epoch.rates = &rates[0]
         epoch.trainable = &trainable[0]
@@ -698,6 +705,7 @@ cdef class Training:
         epoch.step = 0
         epoch.metrics.loss, epoch.metrics.hits, epoch.metrics.rows = 0.0, 0, 0
         epoch.losses = &losses[0]
+        epoch.norms = 0.0
         epoch.perf = &perf[0]
         epoch.perf_every = 1 if self.net.c.n_floats * batch_size > CLOCKED_WORK else CLOCKED_STEPS
         self.epoch += 1
@@ -724,4 +732,5 @@ cdef class Training:
         measured = -(-epoch.n_steps // epoch.perf_every)
         scale = 1e-9 * epoch.n_steps / measured
         self.perf = [scale * nanoseconds for nanoseconds in perf]
+        self.gradient_norm = epoch.norms / epoch.n_steps
         return epoch.metrics.loss, epoch.metrics.hits, epoch.metrics.rows

@@ -19,7 +19,7 @@ _METRICS = ("loss", "accuracy")
 
 class History(Mapping[str, list[float]]):
     """Per-epoch lists by name: "loss", "accuracy", "val_loss", "val_accuracy", "seconds", "samples_per_second",
-    "learning_rate", with regularisers "penalty", and what callbacks add.
+    "learning_rate", with regularisers "penalty", with a Trainer's clip_norm "gradient_norm", and what callbacks add.
 
     "loss" and "accuracy" are means over what the epoch trained on, each batch measured before its update; the loss is
     that of the data alone. "penalty" is what regularisers add to it, summed over all layers, at the end of the epoch.

@@ -10,7 +10,7 @@ import numpy as np
 from . import _checks
 from .schedules import Constant, Schedule
 
-__all__ = ["SGD", "Adam", "Optimizer", "from_config"]
+__all__ = ["SGD", "Adam", "Optimizer", "RMSProp", "from_config"]
 
 
 class Optimizer(_checks.Described, ABC, family="optimizer"):
@@ -41,8 +41,8 @@ class SGD(Optimizer):
         Nesterov    v <- mu v + g,   w <- w - eta (g + mu v)
 
     in float32, each right-hand product and sum one fused multiply-add; v ends at 0 where it has decayed below 2^-126.
-    The velocity holds gradients and not steps, so a change of the rate acts at once. Before that, decoupled weight decay
-    takes its part of each weight, but of no bias,
+    The velocity holds gradients and not steps, so a change of the rate acts at once. Before that, decoupled weight
+    decay takes its part of each weight, but of no bias,
 
         w <- w - (eta weight_decay) w
 
@@ -65,7 +65,7 @@ class SGD(Optimizer):
     weight_decay: float = field(default=0.0, kw_only=True)
 
     def __post_init__(self) -> None:
-        momentum = _checks.number("momentum", self.momentum, "a number from 0 to less than 1", lambda v: 0 <= v < 1)
+        momentum = _momentum(self.momentum)
         nesterov = _checks.flag("nesterov", self.nesterov)
         if nesterov and momentum == 0:
             raise _checks.wrong_value("momentum", "greater than 0 where nesterov=True", momentum)
@@ -126,6 +126,57 @@ class Adam(Optimizer):
     def rule(self) -> dict[str, Any]:
         betas = {"beta1": self.beta1, "beta2": self.beta2}
         return {"update": "adam", **betas, "epsilon": self.epsilon, "decay": self.weight_decay}
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class RMSProp(Optimizer):
+    """RMSProp: gradients divided by the root of the running mean of their squares.
+
+    With g the gradient of the mean loss of a batch, eta the learning rate of the step, mu the momentum, and s and v
+    zero at first, every parameter w changes by
+
+        s <- decay s + (1 - decay) g g
+        r =  g / (sqrt(s) + epsilon)
+        mu = 0   w <- w - eta r
+        mu > 0   v <- mu v + r,   w <- w - eta v
+
+    in float32, each sum of a product one fused multiply-add. s and v end at 0 where they have decayed below 2^-126.
+    s starts at 0 without a correction for that, so the first steps are longer: the very first is one of
+    eta / sqrt(1 - decay). Before all that, decoupled weight decay takes its part of each weight, but of no bias:
+    w <- w - (eta weight_decay) w.
+
+    learning_rate: a positive number, or a Schedule. decay: from 0 to less than 1, as float32 too. epsilon: a positive
+    number. momentum: from 0 to less than 1. weight_decay: a non-negative number.
+    TypeError, ValueError: an argument is none of these.
+
+    Source: Tieleman and Hinton, "Lecture 6.5 - rmsprop: Divide the gradient by a running average of its recent
+    magnitude", Coursera: Neural Networks for Machine Learning, 2012; epsilon and momentum as in PyTorch's RMSprop, whose
+    alpha is decay.
+    """
+
+    learning_rate: float | Schedule = 0.001
+    decay: float = field(default=0.9, kw_only=True)
+    epsilon: float = field(default=1e-8, kw_only=True)
+    momentum: float = field(default=0.0, kw_only=True)
+    weight_decay: float = field(default=0.0, kw_only=True)
+
+    def __post_init__(self) -> None:
+        self._set(
+            learning_rate=_rate(self.learning_rate),
+            decay=_beta("decay", self.decay),
+            epsilon=_checks.number("epsilon", self.epsilon, "a positive number in float32", _is_positive),
+            momentum=_momentum(self.momentum),
+            weight_decay=_checks.non_negative("weight_decay", self.weight_decay),
+        )
+
+    @property
+    def rule(self) -> dict[str, Any]:
+        means = {"beta2": self.decay, "epsilon": self.epsilon, "momentum": self.momentum}
+        return {"update": "rmsprop", **means, "decay": self.weight_decay}
+
+
+def _momentum(value: float) -> float:
+    return _checks.number("momentum", value, "a number from 0 to less than 1", lambda v: 0 <= v < 1)
 
 
 def _beta(name: str, value: float) -> float:

@@ -307,6 +307,24 @@ def adam(w: Floats, moments: Floats, g: Floats, rate: float, constants: Adam) ->
     return w - rate * unbiased / (root + epsilon), np.stack([first, second])
 
 
+def rmsprop(
+    w: Floats, state: Floats, g: Floats, rate: float, momentum: float, constants: Adam
+) -> tuple[Floats, Floats]:
+    """(w, state) after one step.  state (2, *w.shape): velocity, running mean of squares; of Adam beta2 and epsilon."""
+    square = end_decay(constants.beta2 * state[1] + (1.0 - constants.beta2) * g * g)
+    velocity = end_decay(momentum * state[0] + g / (np.sqrt(square) + constants.epsilon))
+    return w - rate * velocity, np.stack([velocity, square])
+
+
+def clip(grads: Sequence[Floats], trainable: Sequence[bool], clip_value: float, clip_norm: float) -> list[Floats]:
+    """Each gradient bounded by clip_value, then their norm, of those that are trainable, by clip_norm; 0: no bound."""
+    if clip_value > 0:
+        grads = [np.clip(g, -clip_value, clip_value) for g in grads]
+    norm = np.sqrt(sum((g * g).sum() for g, free in zip(grads, trainable, strict=True) if free))
+    factor = clip_norm / norm if 0 < clip_norm < norm else 1.0
+    return [factor * g for g in grads]
+
+
 def max_norm(w: Floats, radius: float) -> Floats:
     """Each column of w (n_in, n_out) projected onto the ball of that radius."""
     norms = np.sqrt((w * w).sum(axis=0))
@@ -316,13 +334,16 @@ def max_norm(w: Floats, radius: float) -> Floats:
 def update(
     w: Floats, v: Floats, g: Floats, name: str, rate: float, momentum: float = 0.0, constants: Adam | None = None
 ) -> tuple[Floats, Floats]:
-    """(w, v) after one step.  name: "sgd", which leaves v alone, "momentum", "nesterov" or "adam", whose v is moments.
+    """(w, v) after one step.  name: "sgd", which leaves v alone, "momentum", "nesterov", "adam" or "rmsprop".
 
-    constants: of "adam" alone.
+    constants: of "adam" and "rmsprop", whose v has two parts.
     """
     if name == "adam":
         assert constants is not None
         return adam(w, v, g, rate, constants)
+    if name == "rmsprop":
+        assert constants is not None
+        return rmsprop(w, v, g, rate, momentum, constants)
     if name == "sgd":
         return w - rate * g, v
     v = end_decay(momentum * v + g)
@@ -433,10 +454,12 @@ def train_step(
     decay: float = 0.0,
     restraints: Sequence[Restraint] | None = None,
     constants: Adam | None = None,
+    clip_value: float = 0.0,
+    clip_norm: float = 0.0,
 ) -> tuple[list[Floats], list[Floats], Floats, Ints]:
     """(params, velocity) after one step, losses and hits before it.  What is not trainable keeps value and velocity.
 
-    constants: for "adam" alone, whose velocity is (2, *shape), the two moments.
+    constants: for "adam" and "rmsprop", whose velocity is (2, *shape).
 
     decay: decoupled, of all weights.  restraints: of each layer's weights.  Biases have neither.
     Raises FloatingPointError where the batch's loss is not finite: such a step changes nothing.
@@ -446,6 +469,7 @@ def train_step(
         raise FloatingPointError(f"the loss of a batch must be finite, got {losses.sum()}")
     restraints = restraints or [Restraint()] * len(net.layers)
     free = trainable or [True] * len(params)
+    grads = clip(grads, free, clip_value, clip_norm)
     moved, rule = list(zip(params, velocity, strict=True)), {"momentum": momentum, "constants": constants}
     for i, ((w, v), g) in enumerate(zip(moved, grads, strict=True)):
         if free[i] and i % 2 == 0:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -30,10 +31,19 @@ if TYPE_CHECKING:
 class Trainer:
     """Trains a network: weights live in the network, velocity or moments, step and epoch here.
 
-    loss: a name or a Loss; it also sets the network's link, by which it predicts. optimizer: an SGD or an Adam; None:
-    SGD(0.01). regularizer: an L1 or an L2 for the weights of every Dense layer that has none of its own.
+    loss: a name or a Loss; it also sets the network's link, by which it predicts. optimizer: an SGD, an Adam or an
+    RMSProp; None: SGD(0.01). regularizer: an L1 or an L2 for the weights of every Dense layer that has none of its own.
     seed: of shuffling and dropout; None takes the network's. Permutations are a function of (seed, epoch), dropout
     masks of (seed, step), so a training's bits depend on nothing else.
+    clip_value, clip_norm: positive bounds of a step's gradients, or None. With g all gradients of the trainable
+    variables together, of the loss of the data alone,
+
+        clip_value  each of g <- min(max(g, -clip_value), clip_value)
+        clip_norm   g <- g min(1, clip_norm / ||g||), with the norm in float64, after clip_value
+
+    before regularisers and the optimiser see them. A norm within its bound changes no bit. With clip_norm the history
+    has "gradient_norm", the epoch's mean of ||g|| before clip_norm bounds it. (Pascanu, Mikolov and Bengio, "On the
+    difficulty of training recurrent neural networks", ICML 2013, section 3.2.)
     TypeError, ValueError: an argument is none of these, or loss and last layer contradict each other.
     """
 
@@ -44,13 +54,15 @@ class Trainer:
         optimizer: Optimizer | None = None,
         *,
         regularizer: Regularizer | None = None,
+        clip_norm: float | None = None,
+        clip_value: float | None = None,
         seed: Seed = None,
     ) -> None:
         if not isinstance(network, Network):
             raise _checks.wrong_kind("network", "a Network", network)
         optimizer = SGD(0.01) if optimizer is None else optimizer
         if not isinstance(optimizer, Optimizer):
-            raise _checks.wrong_kind("optimizer", "an SGD or an Adam", optimizer)
+            raise _checks.wrong_kind("optimizer", "an SGD, an Adam or an RMSProp", optimizer)
         self.network = network
         self.loss = losses.get(loss)
         self.optimizer = optimizer
@@ -58,12 +70,19 @@ class Trainer:
         self._regularizers = [
             self.regularizer if dense.regularizer is None else dense.regularizer for _, dense in network._dense
         ]
+        self.clip_norm, self.clip_value = _check_clip("clip_norm", clip_norm), _check_clip("clip_value", clip_value)
         self.seed = network.seed if seed is None else as_seed(seed)
         self.history = History()
         _check_link(network, self.loss)
         network.link = self.loss.link
         self._training = _core.Training(
-            network._net, self.loss.name, self.seed, restraints=self._restraints(), **optimizer.rule
+            network._net,
+            self.loss.name,
+            self.seed,
+            restraints=self._restraints(),
+            clip_value=self.clip_value or 0.0,
+            clip_norm=self.clip_norm or 0.0,
+            **optimizer.rule,
         )
         self._is_stopped = False
 
@@ -233,6 +252,8 @@ class Trainer:
         logs = self._means(loss, hits, rows)
         if any(regularizer is not None for regularizer in self._regularizers):
             logs["penalty"] = self._training.penalty()
+        if self.clip_norm is not None:
+            logs["gradient_norm"] = self._training.gradient_norm
         return logs | {"seconds": seconds, "samples_per_second": rows / seconds, "learning_rate": float(rates[-1])}
 
     def _perf(self) -> dict[str, float]:
@@ -279,6 +300,14 @@ def _check_callbacks(callbacks: Any) -> Sequence[Callback]:
         if not isinstance(callback, Callback):
             raise _checks.wrong_kind(f"callbacks[{i}]", "a Callback", callback)
     return callbacks
+
+
+def _check_clip(name: str, value: float | None) -> float | None:
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise _checks.wrong_kind(name, "None or a positive number", value)
+    return _checks.number(name, value, "a positive number in float32", lambda v: bool(np.float32(v) > 0))
 
 
 def _check_link(network: Network, loss: losses.Loss) -> None:

@@ -209,6 +209,8 @@ RULES = {
     "decay": ("momentum", fnn.SGD(0.05, momentum=0.9, weight_decay=0.2)),
     "adam": ("adam", fnn.Adam(0.005)),
     "adamw": ("adam", fnn.Adam(fnn.LinearWarmup(0.01, 4, 12), beta1=0.5, beta2=0.8, epsilon=1e-3, weight_decay=2.0)),
+    "rmsprop": ("rmsprop", fnn.RMSProp(0.002)),
+    "rmsprop_momentum": ("rmsprop", fnn.RMSProp(fnn.LinearWarmup(0.001, 4, 12), decay=0.8, epsilon=1e-3, momentum=0.5)),
 }
 UPDATE_TOLERANCE = 2e-5  # of the norm of ten updates together.  Measured: at most 6e-6
 
@@ -243,7 +245,7 @@ class Reference:
         net = trainer.network
         self.spec, self.update, self.trainer = as_spec(net), update, trainer
         self.params = [np.asarray(v, np.float64) for v in net.variables.values()]
-        self.velocity = [np.zeros((2, *p.shape) if update == "adam" else p.shape) for p in self.params]
+        self.velocity = [np.zeros((2, *p.shape) if update in ("adam", "rmsprop") else p.shape) for p in self.params]
         self.step = 0
         regularizers = [layer.regularizer for _, layer in net._dense]
         regularizers = [trainer.regularizer if r is None else r for r in regularizers]
@@ -267,7 +269,8 @@ class Reference:
             self.params, self.velocity, losses, hits = ref.train_step(
                 self.spec, self.params, self.velocity, x[rows], y[rows], self.trainer.loss.name, self.update, rate,
                 float(np.float32(rule.get("momentum", 0.0))), keeps, trainable, decay=float(np.float32(rule["decay"])),
-                restraints=self.restraints, constants=adam if self.update == "adam" else None,
+                restraints=self.restraints, constants=adam if self.update in ("adam", "rmsprop") else None,
+                clip_value=self.trainer.clip_value or 0.0, clip_norm=self.trainer.clip_norm or 0.0,
             )  # fmt: skip
             self.step += 1
             self.losses += losses.tolist()
@@ -324,6 +327,21 @@ def test_ten_steps_with_a_regularizer(isa: str, rule: str, regularizer: Any) -> 
         reference.run(x, y, 20)
     penalty = sum(map(ref.penalty, reference.params[::2], reference.restraints))
     assert history["penalty"][-1] == pytest.approx(penalty, rel=1e-6)
+    assert_trained_alike(net, reference, before)
+
+
+@pytest.mark.parametrize("clips", [{"clip_norm": 0.3}, {"clip_value": 0.01}, {"clip_value": 0.02, "clip_norm": 0.2}])
+@pytest.mark.parametrize("rule", ["sgd", "nesterov", "adamw", "rmsprop"])
+def test_ten_steps_with_clipping(isa: str, rule: str, clips: Any) -> None:
+    """Beside L2, which is not clipped, and a frozen variable, which is not part of the norm."""
+    update, optimizer = RULES[rule]
+    net = fnn.Network(35, make_layers("tanh"), seed=SEED)
+    net.variables["dense_2/W"].trainable = False
+    trainer = fnn.Trainer(net, optimizer=optimizer, regularizer=fnn.L2(0.1), **clips)
+    before, reference, (x, y) = values(net), Reference(trainer, update), problem()
+    trainer.fit(x, y, epochs=2, batch_size=20, shuffle=False)
+    for _ in range(2):
+        reference.run(x, y, 20)
     assert_trained_alike(net, reference, before)
 
 

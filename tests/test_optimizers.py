@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from fastnn import optimizers, schedules
-from fastnn.optimizers import SGD, Adam
+from fastnn.optimizers import SGD, Adam, RMSProp
 
 
 def test_defaults() -> None:
@@ -14,6 +14,8 @@ def test_defaults() -> None:
     assert (sgd.learning_rate, sgd.momentum, sgd.nesterov, sgd.weight_decay) == (0.1, 0.0, False, 0.0)
     adam = Adam()
     assert (adam.learning_rate, adam.beta1, adam.beta2, adam.epsilon, adam.weight_decay) == (0.001, 0.9, 0.999, 1e-8, 0)
+    rms = RMSProp()
+    assert (rms.learning_rate, rms.decay, rms.epsilon, rms.momentum, rms.weight_decay) == (0.001, 0.9, 1e-8, 0, 0)
 
 
 def test_a_number_is_a_constant_schedule() -> None:
@@ -36,6 +38,8 @@ def test_numpy_scalars_become_python_values() -> None:
         SGD(1, weight_decay=0.1),
         Adam(),
         Adam(schedules.StepDecay(0.1, 0.5, 10), beta1=0, beta2=0.5, epsilon=1, weight_decay=2),
+        RMSProp(),
+        RMSProp(schedules.StepDecay(0.1, 0.5, 10), decay=0, epsilon=1, momentum=0.5, weight_decay=2),
     ],
     ids=repr,
 )
@@ -81,6 +85,10 @@ def test_momentum_and_nesterov_are_keyword_only() -> None:
         (lambda: Adam(epsilon=0), ValueError, "epsilon must be a positive number in float32, got 0$"),
         (lambda: Adam(epsilon=1e-50), ValueError, "epsilon must be a positive number in float32, got 1e-50$"),
         (lambda: Adam(weight_decay=-1), ValueError, "weight_decay must be a non-negative finite number, got -1$"),
+        (lambda: RMSProp(0), ValueError, "learning_rate must be a positive finite number, got 0$"),
+        (lambda: RMSProp(decay=1), ValueError, "decay must be a number from 0 to less than 1 in float32, got 1$"),
+        (lambda: RMSProp(epsilon=0), ValueError, "epsilon must be a positive number in float32, got 0$"),
+        (lambda: RMSProp(momentum=1), ValueError, "momentum must be a number from 0 to less than 1, got 1$"),
         (lambda: SGD(0.1, nesterov=1), TypeError, r"nesterov must be True or False, got 1 \(int\)$"),
         (
             lambda: SGD(0.1, nesterov=True),
@@ -91,7 +99,7 @@ def test_momentum_and_nesterov_are_keyword_only() -> None:
         (
             lambda: optimizers.from_config({"kind": "adam"}),
             ValueError,
-            r"config\['kind'\] must be one of 'optimizer.sgd', 'optimizer.adam'",
+            r"config\['kind'\] must be one of 'optimizer.sgd', 'optimizer.adam', 'optimizer.rmsprop'",
         ),
         (
             lambda: optimizers.from_config({"kind": "optimizer.sgd", "learning_rate": 0.1, "nestrov": True}),

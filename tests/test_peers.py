@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from typing import Any
 
@@ -192,6 +193,22 @@ HELD: dict[str, Any] = {
         None,
         None,
     ),
+    "rmsprop": (
+        fnn.RMSProp(0.001),
+        None,
+        None,
+        lambda p: torch.optim.RMSprop(p, lr=0.001, alpha=0.9),
+        None,
+        None,
+    ),
+    "rmsprop_momentum": (
+        fnn.RMSProp(0.001, decay=0.8, epsilon=1e-4, momentum=0.9),
+        fnn.L2(0.1),
+        None,
+        lambda p: torch.optim.RMSprop(p, lr=0.001, alpha=0.8, eps=1e-4, momentum=0.9),
+        lambda t, v: penalised(t, v, 0.1),
+        None,
+    ),
 }
 
 
@@ -218,5 +235,28 @@ def test_steps_of_other_rules_equal_pytorchs(name: str, n_steps: int) -> None:
         if after is not None:
             with torch.no_grad():
                 after(twin)
+    difference = np.linalg.norm(parameters(net) - parameters_of(twin))
+    assert difference <= 1e-5 * np.linalg.norm(parameters_of(twin) - before)
+
+
+@pytest.mark.parametrize("name", ["clip_norm", "clip_value"])
+def test_clipping_equals_pytorchs(name: str) -> None:
+    rng = np.random.default_rng(6)
+    x, y = rng.standard_normal((200, 50)).astype(np.float32), rng.integers(0, 10, 200)
+    net = fnn.Network(50, [fnn.Dense(40, "tanh"), fnn.Dense(30, "tanh"), fnn.Dense(10)], seed=4)
+    twin, before, bound = make_twin(net, "tanh"), parameters(net), {"clip_norm": 0.5, "clip_value": 0.02}[name]
+    clip = {"clip_norm": torch.nn.utils.clip_grad_norm_, "clip_value": torch.nn.utils.clip_grad_value_}[name]
+    trainer = fnn.Trainer(net, optimizer=fnn.SGD(0.1, momentum=0.9), **{name: bound})
+    trainer.fit(x, y, batch_size=200, epochs=5, shuffle=False)
+    sgd = torch.optim.SGD(twin.parameters(), lr=0.1, momentum=0.9)
+    for _ in range(5):
+        sgd.zero_grad()
+        torch.nn.functional.cross_entropy(twin(torch.from_numpy(x)), torch.from_numpy(y)).backward()
+        norm = torch.nn.utils.get_total_norm(
+            [p.grad for p in twin.parameters()], 2.0 if name == "clip_norm" else math.inf
+        )
+        assert norm > bound
+        clip(twin.parameters(), bound)
+        sgd.step()
     difference = np.linalg.norm(parameters(net) - parameters_of(twin))
     assert difference <= 1e-5 * np.linalg.norm(parameters_of(twin) - before)

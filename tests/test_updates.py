@@ -25,6 +25,8 @@ OPTIMIZERS = {
     "nesterov": fnn.SGD(RATE, momentum=0.75, nesterov=True),
     "adam": fnn.Adam(RATE),
     "adamw": fnn.Adam(RATE, beta1=0.5, beta2=0.75, epsilon=0.125, weight_decay=0.5),
+    "rmsprop": fnn.RMSProp(RATE),
+    "rmsprop_momentum": fnn.RMSProp(RATE, decay=0.75, epsilon=0.125, momentum=0.75, weight_decay=0.5),
 }
 RESTRAINTS = {
     "none": {},
@@ -45,7 +47,8 @@ class Formula:
 
     Let u = 2^-24. A mean or sum of t gradients errs by (2 t + 3) u of that of their magnitudes: L2's sum, the
     constants, a product and t times a constant and a fused multiply-add. A mean of squares errs by (2 t + 5) u of
-    itself, its root by half as much; root, scale, epsilon, sum, quotient and rate add 6 u. So a step errs by less than
+    itself, its root by half as much; root, scale, epsilon, sum, quotient and rate add 6 u. RMSProp's sum is of such
+    quotients, and no longer than t. So a step errs by less than
     (3 t + 12) u of its magnitude. The weight is rounded twice, and decay's product and L1's threshold, all together 4 u
     of the weight and the threshold. A projection brings no two points further apart, and rounds the norm n + 2 times
     and the weight twice.
@@ -54,14 +57,15 @@ class Formula:
     def __init__(self, optimizer: Any, restraint: ref.Restraint, decay: float, w: Floats) -> None:
         self.rule, self.restraint, self.decay, self.t = optimizer.rule, restraint, decay, 0
         self.name = self.rule["update"]
-        self.state = np.zeros((2, *w.shape) if self.name == "adam" else w.shape)
+        self.has_squares = self.name in ("adam", "rmsprop")
+        self.state = np.zeros((2, *w.shape) if self.has_squares else w.shape)
         self.size = np.zeros_like(w)
 
     def step(self, w: Floats, g: Floats) -> tuple[Floats, Floats]:
         """w after the step, and the tolerance."""
         self.t += 1
         adam = ref.Adam(*(self.rule.get(name, 0.0) for name in ("beta1", "beta2", "epsilon")), self.t)
-        rule = {"momentum": self.rule.get("momentum", 0.0), "constants": adam if self.name == "adam" else None}
+        rule = {"momentum": self.rule.get("momentum", 0.0), "constants": adam if self.has_squares else None}
         restraint = self.restraint
         moved, self.state = ref.restrained_update(w, self.state, g, self.name, RATE, restraint, self.decay, **rule)
         step = self.magnitude(np.abs(g) + restraint.l2 * np.abs(w), adam)
@@ -72,6 +76,9 @@ class Formula:
 
     def magnitude(self, size: Floats, adam: ref.Adam) -> Floats:
         """The step if all gradients had one sign, but for the squares."""
+        if self.name == "rmsprop":
+            self.size = self.rule["momentum"] * self.size + size / (np.sqrt(self.state[1]) + adam.epsilon)
+            return self.size
         if self.name != "adam":
             step, self.size = ref.update(0.0 * size, self.size, size, self.name, -1.0, self.rule["momentum"])
             return step

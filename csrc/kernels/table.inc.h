@@ -38,6 +38,7 @@ const fnn_kernels FNN_TABLE = {
     .row_forward = row_forward,
     .row_output = row_output,
     .update = update,
+    .clip = clip,
     .max_norm = max_norm,
     .peak = peak,
 };

@@ -16,10 +16,23 @@ FNN_INLINE v16 adam_step(const fnn_sink *sink, int64_t at, v16 g) {
     return v16_div(v, v16_fma(v16_set1(adam->root_scale), v16_sqrt(s), v16_set1(adam->epsilon)));
 }
 
+FNN_INLINE v16 rmsprop_step(const fnn_sink *sink, int64_t at, v16 g) {
+    const fnn_adam *constants = &sink->adam;
+    const v16 square = v16_mul(v16_mul(v16_set1(constants->rest2), g), g);
+    const v16 s = end_decay(v16_fma(v16_set1(constants->beta2), v16_load(sink->s + at), square));
+    v16_store(sink->s + at, s);
+    const v16 step = v16_div(g, v16_add(v16_sqrt(s), v16_set1(constants->epsilon)));
+    if (sink->v == NULL) return step;
+    const v16 v = end_decay(v16_fma(v16_set1(sink->momentum), v16_load(sink->v + at), step));
+    v16_store(sink->v + at, v);
+    return v;
+}
+
 /* What parameters move along, given their gradient, after updating what is kept of earlier ones. */
 FNN_INLINE v16 step_along(const fnn_sink *sink, int64_t at, v16 g, const fnn_update update) {
     if (update == FNN_SGD) return g;
     if (update == FNN_ADAM) return adam_step(sink, at, g);
+    if (update == FNN_RMSPROP) return rmsprop_step(sink, at, g);
     const v16 momentum = v16_set1(sink->momentum), velocity = end_decay(v16_fma(momentum, v16_load(sink->v + at), g));
     v16_store(sink->v + at, velocity);
     return update == FNN_NESTEROV ? v16_fma(momentum, velocity, g) : velocity;
@@ -69,6 +82,7 @@ static __attribute__((noinline)) void deliver_seldom(const fnn_sink *sink, int64
         FNN_DESCEND(FNN_MOMENTUM, 1)
         FNN_DESCEND(FNN_NESTEROV, 1)
         FNN_DESCEND(FNN_ADAM, sink->shrinks)
+        FNN_DESCEND(FNN_RMSPROP, sink->shrinks)
     case FNN_STORE:
     case FNN_FREEZE: return;
     }
@@ -79,7 +93,7 @@ static __attribute__((noinline)) void deliver_seldom(const fnn_sink *sink, int64
 
 /* Gradients g[n], each of sixteen parameters: the first at `at` of the variable, the others `stride` apart. */
 FNN_INLINE void deliver(const fnn_sink *sink, int64_t at, int64_t stride, const v16 *g, const int n) {
-    if (sink->shrinks || sink->update == FNN_ADAM) {
+    if (sink->shrinks || sink->update == FNN_ADAM || sink->update == FNN_RMSPROP) {
         v16 copy[FNN_DELIVERED]; /* g itself stays in registers: nobody else sees its address */
         FNN_UNROLL
         for (int j = 0; j < n; j++) copy[j] = g[j];
@@ -87,7 +101,8 @@ FNN_INLINE void deliver(const fnn_sink *sink, int64_t at, int64_t stride, const 
         return;
     }
     switch (sink->update) {
-    case FNN_ADAM: /* above */
+    case FNN_ADAM:
+    case FNN_RMSPROP: /* above */
     case FNN_FREEZE: return;
     case FNN_STORE:
         FNN_UNROLL
@@ -102,11 +117,21 @@ FNN_INLINE void deliver(const fnn_sink *sink, int64_t at, int64_t stride, const 
 #undef FNN_DESCEND
 #undef FNN_DELIVERED
 
-static void update(const fnn_sink *sink, const float *g, int64_t n, fnn_part part) {
+static void update(const fnn_sink *sink, const float *g, float factor, int64_t n, fnn_part part) {
     int64_t begin, end;
     share(&begin, &end, n / FNN_LANES, part);
     for (int64_t i = begin * FNN_LANES; i < end * FNN_LANES; i += FNN_LANES) {
-        const v16 each = v16_load(g + i);
+        const v16 each = v16_mul(v16_set1(factor), v16_load(g + i));
         deliver(sink, i, FNN_LANES, &each, 1);
+    }
+}
+
+static void clip(float *g, float limit, int64_t n, fnn_part part) {
+    const v16 high = v16_set1(limit), low = v16_set1(-limit);
+    int64_t begin, end;
+    share(&begin, &end, n / FNN_LANES, part);
+    for (int64_t i = begin * FNN_LANES; i < end * FNN_LANES; i += FNN_LANES) {
+        const v16 each = v16_load(g + i), below = v16_select(v16_lt(high, each), high, each);
+        v16_store(g + i, v16_select(v16_lt(below, low), low, below));
     }
 }

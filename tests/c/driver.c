@@ -120,8 +120,8 @@ typedef struct config {
     fnn_loss loss;
     fnn_link link;
     fnn_update update;
-    float rate, momentum, decay;
-    double beta1, beta2; /* of Adam; its epsilon is 1e-8 */
+    float rate, momentum, decay, clip_value, clip_norm;
+    double beta1, beta2; /* of Adam and RMSProp; their epsilon is 1e-8 */
     fnn_restraint restraints[MAX_LAYERS];
     int shuffle;
     int frozen;   /* variable that stays as it is, counted from 1 */
@@ -407,6 +407,64 @@ static const config configs[] = {
      .decay = 0.1f,
      .beta2 = 0.9,
      .restraints = {{.l2 = 0.1f}, {.l1 = 0.5f}}},
+    {.name = "rmsprop",
+     .n_in = 784,
+     .rows = 23,
+     .batch = 10,
+     .scale = 1 / 255.0,
+     .x = DIGITS,
+     .layers = {{.n_out = 33, .activation = FNN_RELU}, {.n_out = 10}},
+     .loss = FNN_SOFTMAX_CROSS_ENTROPY,
+     .link = FNN_SOFTMAX,
+     .update = FNN_RMSPROP,
+     .rate = 0.001f,
+     .beta2 = 0.9,
+     .shuffle = 1},
+    {.name = "rmsprop_momentum",
+     .n_in = 40,
+     .rows = 33,
+     .batch = 16,
+     .x = FLOATS,
+     .frozen = 4,
+     .layers = {{.n_out = 49, .activation = FNN_TANH}, {.n_out = 35}},
+     .targets = VALUES,
+     .loss = FNN_SQUARED_ERROR,
+     .update = FNN_RMSPROP,
+     .rate = 0.001f,
+     .momentum = 0.9f,
+     .decay = 0.1f,
+     .beta2 = 0.75,
+     .restraints = {{.l2 = 0.1f}, {.l1 = 0.5f}}},
+    {.name = "clip_norm",
+     .n_in = 784,
+     .rows = 23,
+     .batch = 10,
+     .scale = 1 / 255.0,
+     .x = DIGITS,
+     .frozen = 3,
+     .layers = {{.n_out = 47, .activation = FNN_RELU}, {.n_out = 10}},
+     .loss = FNN_SOFTMAX_CROSS_ENTROPY,
+     .link = FNN_SOFTMAX,
+     .update = FNN_NESTEROV,
+     .rate = 0.1f,
+     .momentum = 0.9f,
+     .clip_norm = 1.0f,
+     .shuffle = 1},
+    {.name = "clip_both",
+     .n_in = 65,
+     .rows = 19,
+     .batch = 11,
+     .x = FLOATS,
+     .layers = {{.n_out = 255, .activation = FNN_RELU}, {.n_out = 34, .activation = FNN_RELU}, {.n_out = 20}},
+     .loss = FNN_SOFTMAX_CROSS_ENTROPY,
+     .link = FNN_SOFTMAX,
+     .update = FNN_ADAM,
+     .rate = 0.1f,
+     .beta1 = 0.9,
+     .beta2 = 0.999,
+     .clip_value = 0.01f,
+     .clip_norm = 0.2f,
+     .restraints = {{.l2 = 0.1f}}},
     {.name = "max_norm",
      .n_in = 784,
      .rows = 23,
@@ -636,9 +694,6 @@ static void train_epoch(const problem *p, fnn_plan *plan, float *params, float *
     CHECK(status != FNN_OK || !p->config->diverges, "%s: must diverge, but does not", p->config->name);
 }
 
-/* Blocks of state that an update keeps. */
-static int64_t state_blocks(fnn_update update) { return update == FNN_SGD ? 0 : update == FNN_ADAM ? 2 : 1; }
-
 /* Such numbers would slow every step down. */
 static void check_state(const problem *p, const float *state, int64_t n) {
     for (int64_t i = 0; i < n; i++)
@@ -660,6 +715,8 @@ static trained train(const problem *p, int threads) {
     memcpy(params, p->initial, (size_t)n_bytes);
     fnn_plan *plan = make_plan(p, c->batch, 1, threads, 0xff);
 
+    const int64_t n_blocks = fnn_state_blocks(c->update, c->momentum);
+    double norms = 0;
     uint64_t hash = FNV_START;
     for (uint32_t i = 0; i < (c->diverges ? 1 : EPOCHS); i++) {
         fnn_epoch epoch = {.data = &p->data,
@@ -671,6 +728,8 @@ static trained train(const problem *p, int threads) {
                            .beta2 = c->beta2,
                            .epsilon = 1e-8f,
                            .decay = c->decay,
+                           .clip_value = c->clip_value,
+                           .clip_norm = c->clip_norm,
                            .restraints = c->restraints,
                            .rates = rates,
                            .trainable = trainable,
@@ -684,13 +743,15 @@ static trained train(const problem *p, int threads) {
         /* with three threads every call comes back after one step */
         train_epoch(p, plan, params, state, &epoch, threads == 3 ? 0 : FOREVER_NS);
         hash = fnv1a(hash_metrics(hash, &epoch.metrics), &epoch.step, sizeof epoch.step);
+        norms += epoch.norms;
     }
     hash = fnv1a(hash, params, (size_t)n_bytes);
     const double penalty = fnn_penalty(p->net, params, c->restraints);
     if (penalty != 0) hash = fnv1a(hash, &penalty, sizeof penalty);
-    hash = fnv1a(hash, state, (size_t)(state_blocks(c->update) * n_bytes));
+    if (c->clip_norm != 0) hash = fnv1a(hash, &norms, sizeof norms);
+    hash = fnv1a(hash, state, (size_t)(n_blocks * n_bytes));
     if (c->frozen) check_frozen(p, params);
-    check_state(p, state, state_blocks(c->update) * p->net->n_floats);
+    check_state(p, state, n_blocks * p->net->n_floats);
 
     fnn_plan_destroy(plan);
     fnn_free(state);
