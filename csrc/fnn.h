@@ -91,6 +91,7 @@ typedef struct fnn_layer {
     fnn_activation activation;
     fnn_dropout dropout; /* of this layer's output */
     int64_t w, b;        /* where they start in a parameter block, in floats; set by fnn_net_create */
+    const float *mask;   /* packed as the weights, 0 for those that stay +0; NULL: all are free */
 } fnn_layer;
 
 /* x' = (float)((double)x * scale + offset) */
@@ -107,7 +108,8 @@ typedef struct fnn_net {
     fnn_layer layers[];
 } fnn_net;
 
-/* Copies the description; only n_out, activation and dropout of each layer are read.  NULL when memory is short. */
+/* Copies the description; only n_out, activation, dropout and mask of each layer are read.  NULL when memory is short.
+ */
 fnn_net *fnn_net_create(const fnn_input *input, const fnn_layer *layers, int64_t n_layers);
 
 /* Between a row-major matrix (n_in, n_out) and its place in a parameter block; a bias is a matrix with n_in = 1. */
@@ -349,6 +351,9 @@ typedef struct fnn_kernels {
     /* Each of n floats to the nearest in [-limit, limit]; NaN stays.  A part has those that it has in update. */
     void (*clip)(float *g, float limit, int64_t n, fnn_part part);
 
+    /* Each of n floats becomes +0 where mask is 0. */
+    void (*mask)(float *w, const float *mask, int64_t n, fnn_part part);
+
     /* Projects each unit's n_in weights onto the ball of that radius: those of a larger norm are scaled down to it. */
     void (*max_norm)(float *w, float radius, int64_t n_in, int64_t n_out, fnn_part part);
 
@@ -480,8 +485,8 @@ static inline int fnn_state_blocks(fnn_update update, float momentum) {
 }
 
 /* Runs steps until the epoch ends or, at a step border, budget_ns has passed, on up to n_threads of the plan's threads.
- * state: fnn_state_blocks blocks like params, zeros before the first step.
- * FNN_ERR_DIVERGED: step counts the good steps; the parameters are those after them. */
+ * state: fnn_state_blocks blocks like params, zeros before the first step; what it holds of masked weights is not
+ * defined. FNN_ERR_DIVERGED: step counts the good steps; the parameters are those after them. */
 fnn_status fnn_train(fnn_plan *plan, float *params, float *state, fnn_epoch *epoch, int n_threads, int64_t budget_ns);
 
 /* ---- predictor (predictor.c) ------------------------------------------------------------------------------------ */

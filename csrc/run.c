@@ -280,6 +280,21 @@ static fnn_sink *own_sinks(const fnn_plan *plan, fnn_sink prototype, const uint8
     return sinks;
 }
 
+/* Weights of a parameter block, or their gradients, that a mask takes out become +0; all members have written theirs.
+ */
+static void mask_weights(batch *b, float *block, const uint8_t *trainable, fnn_worker *me) {
+    const fnn_net *net = b->plan->net;
+    int any = 0;
+    for (int64_t l = 0; l < net->n_layers; l++) {
+        const fnn_layer *layer = &net->layers[l];
+        if (layer->mask == NULL || (trainable != NULL && !trainable[2 * l])) continue;
+        b->plan->kernels->mask(block + layer->w, layer->mask, layer->b - layer->w, me->part);
+        took(b, of_layer(l, BACKWARD_WEIGHT));
+        any = 1;
+    }
+    if (any) meet(b, me);
+}
+
 typedef struct gradients_job {
     batch b;
     float *gradients;
@@ -294,6 +309,7 @@ static void gradients_body(void *job, fnn_worker *me) {
     loss(&b, me);
     if (me->part.index == 0) *g->metrics = sum_slots(&b);
     backward(&b, me);
+    mask_weights(&b, g->gradients, NULL, me);
 }
 
 void fnn_gradients(fnn_plan *plan, const float *params, const fnn_data *data, fnn_loss loss, int dropout, uint64_t seed,
@@ -449,10 +465,12 @@ static void descend(const training *t, batch *b, int64_t step, fnn_worker *me) {
     b->sinks = unfused ? own_sinks(t->plan, store, t->epoch->trainable, me) : own_updates(t, step, me);
     backward(b, me);
     if (unfused) {
+        mask_weights(b, t->plan->gradients, t->epoch->trainable, me);
         const float factor = clip_gradients(t, b, me);
         update_parameters(b, own_updates(t, step, me), factor, me);
         meet(b, me);
     }
+    mask_weights(b, t->params, t->epoch->trainable, me);
     constrain(t, b, me);
 }
 

@@ -56,6 +56,7 @@ cdef extern from "fnn.h" nogil:
         fnn_dropout dropout
         int64_t w
         int64_t b
+        const float *mask
 
     ctypedef struct fnn_input:
         int64_t n_in

@@ -333,6 +333,9 @@ cdef class Net:
             check(FNN_ERR_MEMORY)
 
     def __dealloc__(self):
+        if self.c != NULL:
+            for i in range(self.c.n_layers):
+                fnn_free(<void *>self.c.layers[i].mask)
         fnn_free(self.params)
         fnn_free(self.c)
 
@@ -355,6 +358,15 @@ cdef class Net:
         cdef float[:, ::1] view = matrix
         fnn_unpack(&view[0, 0], block + place, rows, n_out)
         return matrix if which == "W" else matrix[0]
+
+    def set_mask(self, int layer, const float[:, ::1] mask):
+        """Weights of a layer stay +0 where mask (n_in, n_out) is 0, else it is 1; once, before any are assigned."""
+        cdef fnn_layer *described = &self.c.layers[layer]
+        cdef float *packed = <float *>fnn_alloc((described.b - described.w) * sizeof(float))
+        if packed == NULL:
+            check(FNN_ERR_MEMORY)
+        fnn_pack(packed, &mask[0, 0], described.n_in, described.n_out)
+        described.mask = packed
 
     def matrix(self, int layer, str which):
         """A copy of a layer's "W" (n_in, n_out) or "b" (n_out,)."""

@@ -5,12 +5,18 @@ Two equal descriptions may stand for two layers: a network tells layers apart by
 
 import re
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from . import _checks, initializers, regularizers
 from .initializers import Initializer
 from .regularizers import MaxNorm, Regularizer
 
-__all__ = ["ACTIVATIONS", "Dense", "Dropout", "Layer", "Rescaling", "from_config"]
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
+
+__all__ = ["ACTIVATIONS", "Dense", "Dropout", "Layer", "Mask", "Rescaling", "from_config"]
 
 ACTIVATIONS = ("linear", "sigmoid", "tanh", "relu", "softmax")
 
@@ -21,9 +27,44 @@ class Layer(_checks.Described, family="layer"):
     """Base of all layers."""
 
 
+class Mask:
+    """Which connections a Dense layer has: an immutable matrix of 0 and 1, uint8 as an array (``numpy.asarray``)."""
+
+    def __init__(self, matrix: "ArrayLike") -> None:
+        array = np.asarray(matrix)
+        expected = "a matrix of 0 and 1 (n_in, units)"
+        if array.dtype.kind not in "biuf":
+            raise _checks.wrong_kind("mask", expected, matrix)
+        if array.ndim != 2 or array.size == 0 or not ((array == 0) | (array == 1)).all():
+            raise _checks.wrong_value("mask", expected, matrix)
+        self.shape: tuple[int, int] = array.shape
+        self._bits = np.packbits(array.astype(bool)).tobytes()
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> "NDArray[Any]":
+        if copy is False:
+            raise ValueError("a mask cannot be had without a copy: it is kept as bits")
+        n = self.shape[0] * self.shape[1]
+        bits = np.unpackbits(np.frombuffer(self._bits, np.uint8), count=n).reshape(self.shape)
+        return bits if dtype is None else bits.astype(dtype)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Mask) and (self.shape, self._bits) == (other.shape, other._bits)
+
+    def __hash__(self) -> int:
+        return hash((self.shape, self._bits))
+
+    def __repr__(self) -> str:
+        return f"Mask({self.n_connections:,} of {self.shape[0]} x {self.shape[1]})"
+
+    @property
+    def n_connections(self) -> int:
+        """Number of ones."""
+        return int(np.asarray(self).sum())
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class Dense(Layer):
-    """A layer in which every unit reads every input: y = f(x W + b).
+    """A layer in which every unit reads every input, or those that a mask allows: y = f(x W + b).
 
     Shapes: x (n, n_in), W (n_in, units), b (units,), y (n, units), float32.
 
@@ -35,10 +76,13 @@ class Dense(Layer):
 
     units: a positive integer. initializer, bias_initializer: a name or an Initializer, for W and for b.
     regularizer: an L1 or an L2 for W; None: the Trainer's, if it has one. constraint: a MaxNorm for W.
+    mask: 0 and 1, (n_in, units): where it is 0, there is no connection: the weight is +0 from the beginning, its
+    gradient is 0, and no update, whatever the optimiser, moves it. None: all connections.
     name: of the variables "name/W" and "name/b"; parts of letters, digits, "_", "-" and "." with "/" between them, such
     as "scope/hidden_1". None: the network chooses one.
     TypeError, ValueError: an argument is none of these.
-    Source: Buduma, Fundamentals of Deep Learning, chapters 1 (neurons) and 3 (x W + b).
+    Source: Buduma, Fundamentals of Deep Learning, chapters 1 (neurons; not every one needs every connection) and 3
+    (x W + b).
     """
 
     units: int
@@ -47,6 +91,7 @@ class Dense(Layer):
     bias_initializer: str | Initializer = field(default="zeros", kw_only=True)
     regularizer: Regularizer | None = field(default=None, kw_only=True)
     constraint: MaxNorm | None = field(default=None, kw_only=True)
+    mask: "ArrayLike | Mask | None" = field(default=None, kw_only=True)
     name: str | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
@@ -57,8 +102,13 @@ class Dense(Layer):
             bias_initializer=initializers.get(self.bias_initializer, argument="bias_initializer"),
             regularizer=regularizers.check("regularizer", self.regularizer),
             constraint=regularizers.check_constraint("constraint", self.constraint),
+            mask=_check_mask(self.mask, self.units),
             name=_check_name(self.name),
         )
+
+    def to_config(self) -> dict[str, Any]:
+        config = super().to_config()
+        return config | {"mask": None if self.mask is None else np.asarray(self.mask).tolist()}
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -123,6 +173,15 @@ class Rescaling(Layer):
             scale=_checks.number("scale", self.scale, "a finite number other than 0", lambda v: v != 0),
             offset=_checks.number("offset", self.offset),
         )
+
+
+def _check_mask(mask: "ArrayLike | Mask | None", units: int) -> Mask | None:
+    if mask is None:
+        return None
+    mask = mask if isinstance(mask, Mask) else Mask(mask)
+    if mask.shape[1] != units:
+        raise ValueError(f"mask must have a column for each of {units} units, got shape {mask.shape}")
+    return mask
 
 
 def _check_name(name: str | None) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -11,10 +12,11 @@ import numpy as np
 from . import _checks, _core, runtime
 from . import layers as _layers
 from . import losses as _losses
+from ._arrays import as_parameter
 from ._files import write_atomically
 from ._seeds import as_seed
 from .histogram import Histogram, as_edges
-from .layers import Dense, Dropout, Layer, Rescaling
+from .layers import Dense, Dropout, Layer, Mask, Rescaling
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -34,8 +36,10 @@ class Variable:
     trainable: False freezes it, from the next epoch on.
     """
 
-    def __init__(self, net: _core.Net, name: str, layer: int, which: str, shape: tuple[int, ...]) -> None:
-        self._net, self._layer, self._which = net, layer, which
+    def __init__(
+        self, net: _core.Net, name: str, layer: int, which: str, shape: tuple[int, ...], mask: Mask | None = None
+    ) -> None:
+        self._net, self._layer, self._which, self._mask = net, layer, which, mask
         self.name = name
         self.shape = shape
         self.trainable = True
@@ -46,6 +50,11 @@ class Variable:
         return int(np.prod(self.shape))
 
     @property
+    def n_parameters(self) -> int:
+        """Number of values that are not masked: of a matrix with a mask those of its connections."""
+        return self.size if self._mask is None else self._mask.n_connections
+
+    @property
     def value(self) -> NDArray[np.float32]:
         """A read-only copy of the values."""
         array: NDArray[np.float32] = self._net.matrix(self._layer, self._which)
@@ -53,7 +62,13 @@ class Variable:
         return array
 
     def assign(self, value: ArrayLike) -> None:
-        """Sets all values. TypeError: not numbers. ValueError: another shape, or a value that is not finite."""
+        """Sets all values.
+
+        TypeError: not numbers. ValueError: another shape, a value that is not finite, or one that is not 0 where the
+        layer's mask is.
+        """
+        if self._mask is not None:
+            value = self._masked(as_parameter(value, self.shape, self.name), self._mask)
         self._net.assign(self._layer, self._which, value, self.name)
 
     def histogram(self, edges: ArrayLike | None = None) -> Histogram:
@@ -65,6 +80,14 @@ class Variable:
         checked = as_edges(edges)
         counts, n_finite, *moments = self._net.histogram(self._layer, self._which, checked)
         return Histogram(counts, checked, self.size, n_finite, *moments)
+
+    def _masked(self, value: NDArray[np.float32], mask: Mask) -> NDArray[np.float32]:
+        is_free = np.asarray(mask, bool)
+        wrong = np.argwhere((value != 0) & ~is_free)
+        if len(wrong) > 0:
+            at = tuple(int(i) for i in wrong[0])
+            raise ValueError(f"{self.name} must be 0 where its mask is, got {value[at]} at {at}")
+        return np.where(is_free, value, np.float32(0))
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
         if copy is False:
@@ -126,13 +149,24 @@ class Network:
         self.link: str | None = "softmax" if self._dense[-1][1].activation == "softmax" else None
         _check_size(self.n_in, [dense.units for _, dense in self._dense])
         self._net = _build(self.n_in, self.layers)
+        self._set_masks()
         self.variables = Variables(self._make_variables())
         self._initialize()
+
+    def _set_masks(self) -> None:
+        n_in = self.n_in
+        for i, (name, dense) in enumerate(self._dense):
+            if isinstance(dense.mask, Mask):
+                if dense.mask.shape[0] != n_in:
+                    raise ValueError(f"mask of {name!r} must have a row for each of {n_in} inputs, got {dense.mask!r}")
+                self._net.set_mask(i, np.asarray(dense.mask, np.float32))
+            n_in = dense.units
 
     def _make_variables(self) -> list[Variable]:
         variables, n_in = [], self.n_in
         for i, (name, dense) in enumerate(self._dense):
-            variables.append(Variable(self._net, f"{name}/W", i, "W", (n_in, dense.units)))
+            mask = dense.mask if isinstance(dense.mask, Mask) else None
+            variables.append(Variable(self._net, f"{name}/W", i, "W", (n_in, dense.units), mask))
             variables.append(Variable(self._net, f"{name}/b", i, "b", (dense.units,)))
             n_in = dense.units
         return variables
@@ -141,7 +175,8 @@ class Network:
         for i, variable in enumerate(self.variables.values()):
             dense = self._dense[i // 2][1]
             initializer = dense.initializer if i % 2 == 0 else dense.bias_initializer
-            variable.assign(initializer(variable.shape, seed=self.seed, variable=i))  # type: ignore[operator]
+            value = initializer(variable.shape, seed=self.seed, variable=i)  # type: ignore[operator]
+            variable.assign(value if variable._mask is None else value * np.asarray(variable._mask))
 
     # ---- what it says ----
 
@@ -233,8 +268,8 @@ class Network:
 
     @property
     def n_parameters(self) -> int:
-        """Number of values of all variables."""
-        return sum(variable.size for variable in self.variables.values())
+        """Number of values of all variables; weights that a mask takes out do not count."""
+        return sum(variable.n_parameters for variable in self.variables.values())
 
     def summary(self) -> str:
         """A table of the layers with their shapes and numbers of parameters."""
@@ -243,13 +278,14 @@ class Network:
         for layer in self.layers:
             name, parameters = layer.name if isinstance(layer, Dropout) else None, 0
             if isinstance(layer, Dense):
-                name, parameters = next(names), (n + 1) * layer.units
+                name = next(names)
+                parameters = self.variables[f"{name}/W"].n_parameters + layer.units
                 n = layer.units
             rows.append((name or "", _described(layer), str(n), f"{parameters:,}"))
         widths = [max(len(row[column]) for row in rows) for column in range(4)]
         lines = [f"{a:<{widths[0]}}  {b:<{widths[1]}}  {c:>{widths[2]}}  {d:>{widths[3]}}" for a, b, c, d in rows]
         lines.insert(1, "-" * len(lines[0]))
-        frozen = sum(variable.size for variable in self.variables.values() if not variable.trainable)
+        frozen = sum(variable.n_parameters for variable in self.variables.values() if not variable.trainable)
         total = f"{self.n_parameters:,} parameters" + (f", {frozen:,} of them frozen" if frozen else "")
         return "\n".join([f"input: {self.n_in}", *lines, total])
 
@@ -271,13 +307,18 @@ class Network:
         config = {
             "format_version": _FORMAT_VERSION,
             "n_in": self.n_in,
-            "layers": [layer.to_config() for layer in self.layers],
+            "layers": [
+                layer.to_config() | ({"mask": None} if isinstance(layer, Dense) else {}) for layer in self.layers
+            ],
             "seed": self.seed,
             "link": self.link,
             "metadata": self.metadata,
             "frozen": [name for name, variable in self.variables.items() if not variable.trainable],
         }
         tensors = {name: np.asarray(variable) for name, variable in self.variables.items()}
+        for name, dense in self._dense:
+            if dense.mask is not None:
+                tensors[f"{name}/mask"] = np.asarray(dense.mask)
         write_atomically(path, save(tensors, metadata={_FORMAT: json.dumps(config)}))
 
     def to_onnx(self, path: str | os.PathLike[str]) -> None:
@@ -328,7 +369,7 @@ def load(path: str | os.PathLike[str]) -> Network:
         found = config.get("format_version")
         raise ValueError(f"{os.fspath(path)!r} has format version {found}, this fastnn reads version {_FORMAT_VERSION}")
     try:
-        net = Network(config["n_in"], [_layers.from_config(layer) for layer in config["layers"]], seed=config["seed"])
+        net = Network(config["n_in"], _with_masks(config["layers"], tensors), seed=config["seed"])
         net.link = _checks.choice("link", config["link"], _LINKS) if config["link"] is not None else None
         net.metadata.update(config.get("metadata", {}))
         for name, variable in net.variables.items():
@@ -337,6 +378,16 @@ def load(path: str | os.PathLike[str]) -> Network:
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{os.fspath(path)!r} does not hold a whole network: {error}") from error
     return net
+
+
+def _with_masks(configs: Sequence[dict[str, Any]], tensors: Mapping[str, NDArray[Any]]) -> list[Layer]:
+    """The layers of a file, where masks lie beside the weights."""
+    layers = [_layers.from_config(config) for config in configs]
+    named = iter(_name_layers([layer for layer in layers if isinstance(layer, Dense)]))
+    for i, layer in enumerate(layers):
+        if isinstance(layer, Dense) and (mask := tensors.get(f"{next(named)[0]}/mask")) is not None:
+            layers[i] = dataclasses.replace(layer, mask=mask)
+    return layers
 
 
 # ---- layers into a network -------------------------------------------------------------------------------------------

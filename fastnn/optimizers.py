@@ -150,8 +150,8 @@ class RMSProp(Optimizer):
     TypeError, ValueError: an argument is none of these.
 
     Source: Tieleman and Hinton, "Lecture 6.5 - rmsprop: Divide the gradient by a running average of its recent
-    magnitude", Coursera: Neural Networks for Machine Learning, 2012; epsilon and momentum as in PyTorch's RMSprop, whose
-    alpha is decay.
+    magnitude", Coursera: Neural Networks for Machine Learning, 2012; epsilon and momentum as in PyTorch's RMSprop,
+    whose alpha is decay.
     """
 
     learning_rate: float | Schedule = 0.001

@@ -39,6 +39,7 @@ const fnn_kernels FNN_TABLE = {
     .row_output = row_output,
     .update = update,
     .clip = clip,
+    .mask = mask,
     .max_norm = max_norm,
     .peak = peak,
 };

@@ -126,6 +126,14 @@ static void update(const fnn_sink *sink, const float *g, float factor, int64_t n
     }
 }
 
+static void mask(float *w, const float *mask, int64_t n, fnn_part part) {
+    const v16 zero = v16_set1(0.0f);
+    int64_t begin, end;
+    share(&begin, &end, n / FNN_LANES, part);
+    for (int64_t i = begin * FNN_LANES; i < end * FNN_LANES; i += FNN_LANES)
+        v16_store(w + i, v16_select(v16_lt(zero, v16_load(mask + i)), v16_load(w + i), zero));
+}
+
 static void clip(float *g, float limit, int64_t n, fnn_part part) {
     const v16 high = v16_set1(limit), low = v16_set1(-limit);
     int64_t begin, end;
