@@ -81,6 +81,7 @@ def test_config_spells_everything_out() -> None:
         "bias_initializer": {"kind": "initializer.zeros"},
         "regularizer": None,
         "constraint": None,
+        "mask": None,
         "name": "a",
     }
 
