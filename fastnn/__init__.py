@@ -50,7 +50,7 @@ from .tensorboard import TensorBoard
 from .trainer import Trainer
 
 if TYPE_CHECKING:
-    from . import datasets
+    from . import datasets, plots
     from ._workflow import WorkflowReport, workflow
 
 __all__ = [

@@ -1,8 +1,7 @@
-"""How the examples draw: figures that need no screen, regions that a network tells apart, surfaces of an error."""
+"""What the figures of the examples share; the rest is ``fastnn.plots``."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,50 +11,14 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
-COLORS = ("tab:blue", "tab:orange")  # of classes 0 and 1
-
 
 def panels(columns: int, rows: int = 1, **options: Any) -> tuple[Figure, list[Axes]]:
-    """A figure and its axes, row by row."""
+    """A figure, which needs no screen, and its axes, row by row."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(4.0 * columns, 3.8 * rows), layout="constrained")
+    figure = Figure(figsize=(4.0 * columns, 4.0 * rows), layout="constrained")
     axes = figure.subplots(rows, columns, squeeze=False, **options)
     return figure, list(axes.ravel())
-
-
-def points(ax: Axes, x: NDArray[Any], y: NDArray[Any], labels: tuple[str, str] = ("class 0", "class 1")) -> None:
-    """Rows of x (n, 2) of the classes y, 0 and 1."""
-    for k, marker in enumerate("os"):
-        ax.scatter(
-            x[y == k, 0],
-            x[y == k, 1],
-            s=14,
-            marker=marker,
-            color=COLORS[k],
-            edgecolors="white",
-            linewidths=0.4,
-            label=labels[k],
-        )
-
-
-def regions(
-    ax: Axes,
-    classify: Callable[[NDArray[np.float32]], NDArray[Any]],
-    x: NDArray[Any],
-    y: NDArray[Any],
-    labels: tuple[str, str] = ("class 0", "class 1"),
-) -> None:
-    """The points, over what classify, of rows (n, 2), takes each place for: 0 or 1."""
-    low, high = x.min(axis=0), x.max(axis=0)
-    edge = 0.08 * (high - low)
-    across, up = (np.linspace(low[k] - edge[k], high[k] + edge[k], 300) for k in (0, 1))
-    grid = np.stack(np.meshgrid(across, up), axis=-1)
-    taken_for = classify(grid.reshape(-1, 2).astype(np.float32)).reshape(300, 300)
-    ax.contourf(across, up, taken_for, levels=[-0.5, 0.5, 1.5], colors=COLORS, alpha=0.25)
-    points(ax, x, y, labels)
-    ax.set_xlabel("$x_1$")
-    ax.set_ylabel("$x_2$")
 
 
 def legend(ax: Axes) -> None:

@@ -36,3 +36,11 @@ def moons(n: int, seed: int, noise: float = 0.25) -> Points:
     x = np.column_stack([np.cos(angle), np.sin(angle)])
     x[y == 1] = np.array([1.0, 0.5]) - x[y == 1]
     return (x - [0.5, 0.25] + random.normal(0, noise, (n, 2))).astype(np.float32), y
+
+
+def board(n: int, seed: int, spread: float = 0.35) -> Points:
+    """Nine clouds in the places of a board of three by three, classes in turn: a boundary with many corners."""
+    random = np.random.default_rng(seed)
+    place = random.integers(0, 9, n)
+    x = 1.5 * np.column_stack([place // 3 - 1, place % 3 - 1]) + random.normal(0, spread, (n, 2))
+    return x.astype(np.float32), place % 2

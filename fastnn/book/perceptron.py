@@ -45,7 +45,9 @@ def run(seed: int) -> Result:
         numbers |= {f"{name}_line": by_line, f"{name}_hidden_layer": by_net, f"{name}_separated": not restless}
         lines.append(f"{name}: a line {by_line:.1%} right, a hidden layer {by_net:.1%}")
         scene[name] = (line, net, x, y)
-    shown = f"the rule's line has {agree:.1%} of the students right; no line has XOR or rings, a hidden layer has both"
+    kinds = {"a line": "line", "a hidden layer": "hidden_layer"}
+    rights = (f"{says} {numbers[f'xor_{name}']:.0%} and {numbers[f'rings_{name}']:.0%}" for says, name in kinds.items())
+    shown = f"a line has {agree:.0%} of the students right; of XOR and rings {', '.join(rights)}"
     return Result(shown, lines, numbers, scene)
 
 
@@ -65,13 +67,13 @@ def hidden_layer(x: np.ndarray, y: np.ndarray, seed: int) -> fnn.Network:
 def plot(result: Result) -> Figure:
     figure, (exam, *others) = _draw.panels(3)
     book, learned, hours, passed = result.scene["exam"]
-    _draw.points(exam, hours, (passed + 1) // 2, ("fails", "passes"))
+    fnn.plots.decision_regions(book.forward, hours, passed, names=("fails", "passes"), ax=exam)
     _draw.line(exam, book.weights, book.bias, color="black", label="the book's line")
     _draw.line(exam, learned.weights, learned.bias, color="black", linestyle="--", label="the rule's line")
     exam.set(xlabel="hours of sleep", ylabel="hours of study", title="Exams (Fig. 1-4)")
     for ax, name in zip(others, ("xor", "rings"), strict=True):
         line, net, x, y = result.scene[name]
-        _draw.regions(ax, net.predict, x, y)
+        fnn.plots.decision_regions(net, x, y, ax=ax)
         _draw.line(ax, line.weights, line.bias, color="black", linestyle="--", label="perceptron")
         ax.set_title(f"{'XOR' if name == 'xor' else 'Rings'}: regions of a hidden layer")
     for ax in (exam, *others):
