@@ -166,6 +166,20 @@ int fnn_zero_stays_zero(const fnn_input *input);
 fnn_status fnn_bits_create(uint64_t **bits, const fnn_data *data, const fnn_input *input, double max_density,
                            int n_threads);
 
+/* ---- files (file.c) ------------------------------------------------------------------------------------------- */
+
+/* Where rows lie in a file that is open for reading: row i has row_bytes from start + i * stride on. */
+typedef struct fnn_file_rows {
+    int descriptor;
+    int64_t start, stride, row_bytes;
+} fnn_file_rows;
+
+#define FNN_END_OF_FILE (-1)
+
+/* out[places[i]] = row rows[i], for i < n_rows.  Returns 0, an errno, or FNN_END_OF_FILE where a row is not all there.
+ */
+int fnn_file_read(void *out, const fnn_file_rows *file, const uint32_t *rows, const int64_t *places, int64_t n_rows);
+
 /* ---- kernels and dispatch (isa/, dispatch.c) ------------------------------------------------------------------- */
 
 /* Share index of count of a kernel's work.  How the work is cut never changes a result. */

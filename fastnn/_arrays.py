@@ -35,6 +35,14 @@ def as_array(value: Any, name: str) -> np.ndarray:
 def as_rows(x: Any, n_in: int, name: str = "x") -> np.ndarray:
     """Rows of the network's input: (n, n_in), uint8 as it is, everything else as float32."""
     array = as_array(x, name)
+    check_rows(array, n_in, name)
+    if array.dtype == np.uint8:
+        return np.ascontiguousarray(array)
+    return _as_float32(array, name)
+
+
+def check_rows(array: np.ndarray, n_in: int, name: str) -> None:
+    """Their shape and number."""
     if array.ndim != 2:
         hint = f"; for one row give {name}[None, :]" if array.shape == (n_in,) else ""
         raise ValueError(f"{name} must have shape (n, {n_in}), got {array.ndim} dimension(s) {array.shape}{hint}")
@@ -42,9 +50,6 @@ def as_rows(x: Any, n_in: int, name: str = "x") -> np.ndarray:
         raise ValueError(f"{name} must have shape (n, {n_in}), got {array.shape}: {array.shape[1]} features a row")
     if array.shape[0] >= 2**31:
         raise ValueError(f"{name} must have fewer than 2**31 rows, got {array.shape[0]}")
-    if array.dtype == np.uint8:
-        return np.ascontiguousarray(array)
-    return _as_float32(array, name)
 
 
 def is_csr(x: Any) -> bool:
@@ -111,13 +116,21 @@ def as_parameter(value: Any, shape: tuple[int, ...], name: str) -> np.ndarray:
 
 
 def _as_float32(array: np.ndarray, name: str) -> np.ndarray:
-    if array.dtype != np.float32:
+    say_converted(array.dtype, name)
+    return _plain(to_float32(array), np.float32)
+
+
+def to_float32(array: np.ndarray) -> np.ndarray:
+    """The array itself if it is float32; what float32 cannot hold becomes infinite."""
+    with np.errstate(over="ignore"):
+        return array.astype(np.float32, copy=False)
+
+
+def say_converted(dtype: np.dtype, name: str) -> None:
+    if dtype != np.float32:
         import logging
 
-        logging.getLogger("fastnn").info("%s: converted from %s to float32", name, array.dtype)
-        with np.errstate(over="ignore"):
-            array = array.astype(np.float32)
-    return _plain(array, np.float32)
+        logging.getLogger("fastnn").info("%s: converted from %s to float32", name, dtype)
 
 
 def _plain(array: np.ndarray, dtype: type) -> np.ndarray:

@@ -109,6 +109,14 @@ cdef extern from "fnn.h" nogil:
     fnn_status fnn_bits_create(uint64_t **bits, const fnn_data *data, const fnn_input *input, double max_density,
                                int n_threads)
 
+    ctypedef struct fnn_file_rows:
+        int descriptor
+        int64_t start
+        int64_t stride
+        int64_t row_bytes
+
+    int fnn_file_read(void *out, const fnn_file_rows *file, const uint32_t *rows, const int64_t *places, int64_t n_rows)
+
     ctypedef enum fnn_function:
         FNN_EXP
         FNN_LOG

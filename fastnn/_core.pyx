@@ -23,6 +23,7 @@ cdef extern from "Python.h":
 
 cdef int64_t BUDGET_NS = 50_000_000
 cdef int64_t PASS_ROWS = 256  # rows that evaluation takes at a time
+pass_rows = PASS_ROWS
 cdef int64_t FEW_ROWS = 16  # that a network's own predictor has memory for, until it gets more
 
 # Multiply-adds, of which a thread does a million in 5 to 20 us.  A prediction of less keeps the GIL, for to release it
@@ -170,6 +171,24 @@ def apply(str function, const float[::1] x, str isa=None):
         with nogil:
             kernels.apply(&view[0], &x[0], x.shape[0], which)
     return y
+
+
+# ---- files -------------------------------------------------------------------------------------------------------
+
+def read_rows(int descriptor, int64_t start, int64_t stride, const uint32_t[::1] rows, const int64_t[::1] places, out):
+    """out[places[i]] = row rows[i] of a file, whose row r begins at start + r * stride.
+
+    out: C-contiguous, as wide as a row in the file.  Returns 0, an errno, or -1 where the file ends too early.
+    """
+    cdef fnn_file_rows file
+    cdef uint8_t[::1] view = out.reshape(-1).view(np.uint8)
+    cdef int status
+    if rows.shape[0] == 0:
+        return 0
+    file.descriptor, file.start, file.stride, file.row_bytes = descriptor, start, stride, out[0].nbytes
+    with nogil:
+        status = fnn_file_read(&view[0], &file, &rows[0], &places[0], rows.shape[0])
+    return status
 
 
 # ---- networks ----------------------------------------------------------------------------------------------------
@@ -447,13 +466,16 @@ cdef class Net:
             PyErr_CheckSignals()
         return out
 
-    def evaluate(self, Data data not None, str loss, int n_threads):
-        """Sum of the rows' losses, number of units judged right, number of rows."""
+    def evaluate(self, Data data not None, str loss, int n_threads, so_far=(0.0, 0, 0)):
+        """Sum of the rows' losses, number of units judged right, number of rows.
+
+        so_far: what it returned for the rows before; theirs must be a multiple of pass_rows for the sums of one pass.
+        """
         cdef fnn_loss c_loss = LOSSES[loss]
         cdef fnn_metrics metrics
         cdef int64_t row = 0
         cdef Plan plan
-        metrics.loss, metrics.hits, metrics.rows = 0.0, 0, 0
+        metrics.loss, metrics.hits, metrics.rows = so_far
         while row < data.c.n_rows:
             with self.lock:
                 plan = self.plan_for_pass(n_threads, data)
@@ -634,6 +656,7 @@ cdef class Training:
     cdef double beta1, beta2
     cdef Plan plan
     cdef readonly object seed, perf, losses, gradient_norm
+    cdef double norms
     cdef public object step, epoch
 
     def __cinit__(self, Net net not None, str loss, seed, *, str update="sgd", float momentum=0.0, double beta1=0.0,
@@ -678,8 +701,11 @@ cdef class Training:
         return 0
 
     def run_epoch(self, Data data not None, int64_t batch_size, const float[::1] rates, const uint8_t[::1] trainable,
-                  uint32_t[::1] order, int n_threads, on_progress=None, bint unfused=False, pace=None):
+                  uint32_t[::1] order, int n_threads, on_progress=None, bint unfused=False, pace=None,
+                  so_far=None):
         """One step for each of rates.  Returns sum of losses, units judged right, rows; order: scratch, or None.
+
+        so_far: what it returned for the steps before, if this goes on with an epoch; its rows are then in order.
 
         on_progress(steps, rows, loss) is called every 50 ms or so.  unfused: store the gradients of a step before any
         update, for tests.  pace: a Pace that chooses, every 50 ms, how many of n_threads work.  Ctrl-C and divergence leave
@@ -695,7 +721,7 @@ cdef class Training:
         cdef int threads = n_threads
         cdef int64_t step, waited, clocked
         if rates.shape[0] == 0:
-            return 0.0, 0, 0
+            return so_far or (0.0, 0, 0)
         self.make_plan(batch_size, n_threads, data)
         epoch.data = &data.c
         epoch.loss = self.loss
@@ -715,12 +741,16 @@ cdef class Training:
         epoch.batch_size = batch_size
         epoch.n_steps = rates.shape[0]
         epoch.step = 0
-        epoch.metrics.loss, epoch.metrics.hits, epoch.metrics.rows = 0.0, 0, 0
+        epoch.metrics.loss, epoch.metrics.hits, epoch.metrics.rows = so_far or (0.0, 0, 0)
         epoch.losses = &losses[0]
         epoch.norms = 0.0
         epoch.perf = &perf[0]
         epoch.perf_every = 1 if self.net.c.n_floats * batch_size > CLOCKED_WORK else CLOCKED_STEPS
-        self.epoch += 1
+        if so_far is None:
+            self.epoch += 1
+            self.perf = [0.0] * perf.shape[0]
+            self.losses = np.empty(0)
+            self.norms = 0.0
         try:
             while epoch.step < epoch.n_steps:
                 step, waited, clocked = epoch.step, perf[FNN_PERF_WAIT], total(perf)
@@ -740,9 +770,10 @@ cdef class Training:
                     pace.report((epoch.step - step) / (perf_counter() - began), waiting)
         finally:
             self.step += epoch.step
-            self.losses = np.asarray(losses[:epoch.step])
+            self.losses = np.append(self.losses, losses[:epoch.step])
         measured = -(-epoch.n_steps // epoch.perf_every)
         scale = 1e-9 * epoch.n_steps / measured
-        self.perf = [scale * nanoseconds for nanoseconds in perf]
-        self.gradient_norm = epoch.norms / epoch.n_steps
+        self.perf = [before + scale * nanoseconds for before, nanoseconds in zip(self.perf, perf)]
+        self.norms += epoch.norms
+        self.gradient_norm = self.norms / len(self.losses)
         return epoch.metrics.loss, epoch.metrics.hits, epoch.metrics.rows

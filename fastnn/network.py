@@ -15,6 +15,7 @@ from . import losses as _losses
 from ._arrays import as_parameter
 from ._files import write_atomically
 from ._seeds import as_seed
+from ._stream import Stream, is_streamed
 from .histogram import Histogram, as_edges
 from .layers import Dense, Dropout, Layer, Mask, Rescaling
 
@@ -183,7 +184,8 @@ class Network:
     def __call__(self, x: ArrayLike, *, num_threads: int | None = None) -> NDArray[np.float32]:
         """The last layer's outputs for each row of x: (n, n_out) float32; for a classifier the logits.
 
-        x: (n, n_in), n may be 0; uint8 and float32 are taken as they are, other numbers converted to float32.
+        x: (n, n_in), n may be 0; uint8 and float32 are taken as they are, other numbers converted to float32. The file
+        of a np.memmap is read a chunk at a time.
         """
         return self._predict(x, "identity", num_threads)
 
@@ -217,7 +219,8 @@ class Network:
         return f"and this network's link is {self.link!r}"
 
     def _predict(self, x: ArrayLike, link: str, num_threads: int | None) -> NDArray[np.float32]:
-        return self._net.predict(x, link, _threads_allowed(num_threads))
+        threads = _threads_allowed(num_threads)
+        return Stream(self._net, x).predict(link, threads) if is_streamed(x) else self._net.predict(x, link, threads)
 
     def predictor(self, batch: int, *, num_threads: int | None = None) -> _core.Predictor:
         """A function of up to batch rows that is ready to run: the fastest way to predict a few rows, again and again.

@@ -14,6 +14,7 @@ from . import metrics as _metrics
 from ._pace import Pace
 from ._progress import as_progress, bar
 from ._seeds import as_seed
+from ._stream import Stream, is_streamed
 from .callbacks import Callback
 from .history import History
 from .network import Network
@@ -129,6 +130,8 @@ class Trainer:
         x: (n, n_in), uint8 and float32 as they are, other numbers converted to float32 once. y: class indices (n,),
         one-hot rows or probabilities (n, n_out) for softmax cross-entropy; numbers in [0, 1] (n, n_out) for sigmoid
         cross-entropy; any finite numbers (n, n_out) for squared error; (n,) serves for one output.
+        A np.memmap x, as ``np.load(path, mmap_mode="r")`` gives it, may be larger than memory: its file is read a chunk
+        ahead by a background thread, to the same bits as with the array in memory; so is y, if it is a np.memmap too.
         batch_size: rows an update; the last batch of an epoch may be smaller, its loss a mean over its own rows, unless
         drop_last leaves it out. shuffle: a new order every epoch. validation_data: (x, y), evaluated after each epoch.
         metrics: what else to measure there, as for ``evaluate``; in the history as "val_NAME".
@@ -204,25 +207,30 @@ class Trainer:
         norms = [constraint.radius if constraint is not None else 0.0 for constraint in constraints]
         return [(l2, l1, norm) for (l2, l1), norm in zip(strengths, norms, strict=True)]
 
-    def _data(self, x: ArrayLike, y: ArrayLike, x_name: str, y_name: str) -> _core.Data:
-        data = _core.Data(self.network._net, x, y, self.loss.name, x_name, y_name)
+    def _data(self, x: ArrayLike, y: ArrayLike, x_name: str, y_name: str) -> _core.Data | Stream:
+        data: _core.Data | Stream
+        if is_streamed(x):
+            data = Stream(self.network._net, x, y, self.loss.name, x_name, y_name)
+        else:
+            data = _core.Data(self.network._net, x, y, self.loss.name, x_name, y_name)
         if len(data) == 0:
             raise ValueError(f"{x_name} must have at least one row, got none")
         return data
 
-    def _validation(self, validation_data: Any) -> _core.Data | None:
+    def _validation(self, validation_data: Any) -> _core.Data | Stream | None:
         if validation_data is None:
             return None
         if not isinstance(validation_data, (tuple, list)) or len(validation_data) != 2:
             raise _checks.wrong_kind("validation_data", "a pair (x, y)", validation_data)
         x, y = validation_data
         data = self._data(x, y, "validation_data x", "validation_data y")
-        data.find_zeros(self.network._threads(len(data), None))
+        if isinstance(data, _core.Data):
+            data.find_zeros(self.network._threads(len(data), None))
         return data
 
     def _run_epoch(
         self,
-        data: _core.Data,
+        data: _core.Data | Stream,
         batch_size: int,
         n_steps: int,
         order: np.ndarray | None,
@@ -233,11 +241,16 @@ class Trainer:
         rates = self.optimizer.schedule.rates(self.step, n_steps)
         trainable = np.array([v.trainable for v in self.network.variables.values()], np.uint8)
         began = time.perf_counter()
-        data.find_zeros(threads)
         try:
-            loss, hits, rows = self._training.run_epoch(
-                data, batch_size, rates, trainable, order, threads, on_progress, pace=pace
-            )
+            if isinstance(data, Stream):
+                loss, hits, rows = data.train(
+                    self._training, batch_size, rates, trainable, order is not None, threads, on_progress, pace
+                )
+            else:
+                data.find_zeros(threads)
+                loss, hits, rows = self._training.run_epoch(
+                    data, batch_size, rates, trainable, order, threads, on_progress, pace=pace
+                )
         except _core.Diverged:
             raise FloatingPointError(
                 f"training diverged: the loss is not finite in epoch {self.epoch}, step {self.step}; the parameters "
@@ -264,13 +277,16 @@ class Trainer:
         return dict(zip(names, self._training.perf, strict=True))
 
     def _evaluated(
-        self, data: _core.Data, prefix: str, num_threads: int | None, asked: dict[str, _metrics.Metric]
+        self, data: _core.Data | Stream, prefix: str, num_threads: int | None, asked: dict[str, _metrics.Metric]
     ) -> dict[str, float]:
         threads = self.network._threads(len(data), num_threads)
-        means = self._means(*self.network._net.evaluate(data, self.loss.name, threads))
+        is_streamed = isinstance(data, Stream)
+        sums = data.evaluate(threads) if is_streamed else self.network._net.evaluate(data, self.loss.name, threads)
+        means = self._means(*sums)
         asked = {name: metric for name, metric in asked.items() if name not in means}  # as the accuracy may be
         if asked:
-            outputs = self.network._net.predict(data, self.loss.link, threads)
+            link = self.loss.link
+            outputs = data.predict(link, threads) if is_streamed else self.network._net.predict(data, link, threads)
             means |= {name: _checks.real(name, metric(data.y, outputs)) for name, metric in asked.items()}
         return {f"{prefix}{name}": value for name, value in means.items()}
 
