@@ -23,7 +23,8 @@ except ModuleNotFoundError as error:
         "Run Python from another folder, or install here with `pip install -e .`."
     ) from None
 
-from . import initializers, layers, losses, metrics, optimizers, regularizers, schedules
+from . import cuda, initializers, layers, losses, metrics, optimizers, regularizers, schedules
+from ._devices import devices
 from ._version import __version__
 from .callbacks import Callback
 from .histogram import Histogram
@@ -93,7 +94,9 @@ __all__ = [
     "Zeros",
     "__version__",
     "available_isas",
+    "cuda",
     "datasets",
+    "devices",
     "initializers",
     "isa",
     "layers",

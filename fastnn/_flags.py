@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from . import _checks, runtime
+from ._devices import place
 
 __all__ = ["add_command", "check_plot", "check_threads", "device", "integer", "rate", "seed", "threads"]
 
@@ -48,9 +49,10 @@ def rate(text: str) -> float:
 
 
 def device(text: str) -> str:
-    if text not in ("cpu", "cpu:0"):
-        raise argparse.ArgumentTypeError(f"must be cpu or cpu:0, there is no other device in this build, got {text!r}")
-    return "cpu:0"
+    try:
+        return place(text).device
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error).removeprefix("device ")) from None
 
 
 def check_threads(arguments: argparse.Namespace) -> None:

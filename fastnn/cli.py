@@ -12,7 +12,8 @@ import os
 import sys
 from collections.abc import Sequence
 
-from . import runtime
+from . import cuda, runtime
+from ._devices import devices
 from ._flags import add_command, check_threads
 from ._version import __version__
 from .bench import command as bench
@@ -67,6 +68,7 @@ def _info(arguments: argparse.Namespace) -> None:
     print(f"instruction set  {values['isa']} (available: {', '.join(values['available_isas'])})")
     print(f"threads          {values['num_threads']} ({values['num_threads_reason']})")
     print(f"thread library   {backend}")
-    print("CUDA             not built")
+    reason = "" if cuda.is_available() else f" (no GPU: {cuda.why_unavailable()})"
+    print(f"devices          {', '.join(devices())}{reason}")
     print(f"Python, NumPy    {values['python']}, {values['numpy']}")
     print(f"machine          {values['cpu']}, {values['platform']}")

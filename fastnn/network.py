@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from . import _checks, _core, runtime
 from . import layers as _layers
 from . import losses as _losses
 from ._arrays import as_parameter
+from ._devices import place
 from ._files import write_atomically
 from ._seeds import as_seed
 from ._stream import Stream, is_streamed
@@ -131,6 +132,9 @@ class Network:
     at most one ``Dropout`` behind it; none behind the last. The last layer's activation may be "softmax".
     seed: initial values, and the streams of a Trainer, are functions of it: an integer from 0 to 2**64 - 1, a
     SeedSequence, a Generator, or None for fresh entropy, which ``net.seed`` then tells.
+    device: where the parameters live and the work is done: "cpu:0", "gpu:0" and so on, of ``fnn.devices()``, or "auto"
+    for a GPU if there is one. allow_soft_placement: "cpu:0" takes the place of a missing device, with a warning on the
+    logger "fastnn". log_device_placement: print what runs where, a line each layer; a Trainer adds its own lines.
 
     ``link`` turns the last layer's outputs into what they mean: "softmax" (classes), "sigmoid" (labels), "identity"
     (values), or None before a loss or a softmax layer has said so.
@@ -140,10 +144,22 @@ class Network:
     TypeError, ValueError: an argument is none of these, or the layers do not make a network.
     """
 
-    def __init__(self, n_in: int, layers: Sequence[Layer], *, seed: Seed = None) -> None:
+    def __init__(
+        self,
+        n_in: int,
+        layers: Sequence[Layer],
+        *,
+        seed: Seed = None,
+        device: str = "cpu:0",
+        allow_soft_placement: bool = False,
+        log_device_placement: bool = False,
+    ) -> None:
         self.n_in = _checks.integer("n_in", n_in, 1)
         self.layers = _check_layers(layers)
         self.seed = as_seed(seed)
+        allow_soft_placement = _checks.flag("allow_soft_placement", allow_soft_placement)
+        self._is_placement_logged = _checks.flag("log_device_placement", log_device_placement)
+        self._placement = place(device, allow_soft_placement=allow_soft_placement)
         self._dense = _name_layers([layer for layer in self.layers if isinstance(layer, Dense)])
         self.n_out = self._dense[-1][1].units
         self.metadata: dict[str, Any] = {}
@@ -153,6 +169,20 @@ class Network:
         self._set_masks()
         self.variables = Variables(self._make_variables())
         self._initialize()
+        names = iter(name for name, _ in self._dense)
+        self._log_placement(
+            f"{next(names)}, {_described(layer)}" if isinstance(layer, Dense) else _described(layer)
+            for layer in self.layers
+        )
+
+    @property
+    def device(self) -> str:
+        """The name of the device where the parameters live and the work is done."""
+        return self._placement.device
+
+    def _log_placement(self, names: Iterable[str]) -> None:
+        if self._is_placement_logged:
+            self._placement.say(names)
 
     def _set_masks(self) -> None:
         n_in = self.n_in

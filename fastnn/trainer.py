@@ -86,6 +86,7 @@ class Trainer:
             **optimizer.rule,
         )
         self._is_stopped = False
+        network._log_placement([f"loss {self.loss.name}", f"optimizer {type(optimizer).__name__}"])
 
     @property
     def step(self) -> int:

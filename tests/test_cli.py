@@ -120,7 +120,7 @@ def test_info(run, monkeypatch):
     assert "threads          3 (set_num_threads(3))\n" in text
     backend = {"openmp": "OpenMP", "pthread": "pthreads, built without OpenMP"}[runtime.config()["threads_backend"]]
     assert f"thread library   {backend}\n" in text
-    assert "CUDA             not built\n" in text
+    assert "devices          cpu:0 (no GPU: this fastnn was built without a CUDA module)\n" in text
     assert np.__version__ in text
 
 
@@ -176,7 +176,7 @@ def test_what_differs_is_said(run, argv, name, epochs, rate):
 @pytest.mark.parametrize("flags", [(), ("--recipe", "listing"), ("--recipe", "fast"), ("--recipe", "best")])
 def test_json_of_one_seed(run, flags):
     argv = ("--epochs", "2", "--batch-size", "50", "--learning-rate", "0.02", "--seed", "7", "--threads", "1")
-    result = json.loads(run("book", "mlp", "--data", "digits", *argv, *flags, "--json", "--device", "cpu")[-1])
+    result = json.loads(run("book", "mlp", "--data", "digits", *argv, *flags, "--json", "--device", "/cpu:0")[-1])
     assert set(result) == JSON_FIELDS
     expected = {
         "system": "mlp", "dataset": "synthetic digits", "recipe": flags[1] if flags else "fast", "seed": 7, "epochs": 2,
@@ -332,7 +332,9 @@ def test_plot_without_matplotlib(capsys, monkeypatch, tmp_path):
         ("--seed", ("-1", "1.0", "18446744073709551616"), "an integer from 0 to 18446744073709551615"),
         ("--seeds", ("0", "1001", "x"), "an integer from 1 to 1000"),
         ("--threads", ("0", "257", "all"), "an integer from 1 to 256"),
-        ("--device", ("gpu:0", "cpu:1", "auto"), "cpu or cpu:0, there is no other device in this build"),
+        ("--device", ("gpu:0", "/gpu:2"), "one of cpu:0 (no GPU: this fastnn was built without a CUDA module)"),
+        ("--device", ("cpu:1", "/cpu:9"), "one of cpu:0"),
+        ("--device", ("tpu", "", "CPU:0"), "'auto' or a device such as 'cpu:0' or 'gpu:0'"),
         ("--data", ("/no/such/folder", "MNIST", ""), "auto, mnist, digits or a directory"),
     ],
 )
