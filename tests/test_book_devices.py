@@ -1,0 +1,44 @@
+"""The examples of devices and towers: their claims."""
+
+import numpy as np
+import pytest
+
+from fastnn.book import _points, devices, towers
+
+
+def test_devices():
+    result = devices.run(0)
+    assert result.numbers == {"devices": ["cpu:0"], "device": "cpu:0", "is_refused": True, "is_equal": True}
+    assert "placed: product, Dense, linear: cpu:0 (gpu:2 is missing)" in result.lines
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_towers(seed):
+    result = towers.run(seed)
+    assert result.numbers["sum"] == [[10.0], [22.0]]
+    assert result.numbers["devices"] == ["cpu:0", "cpu:0"]
+    assert 0 < result.numbers["gradient_error"] < 1e-6  # other bits than one network's, the same to rounding
+    assert result.numbers["accuracy"] == 1
+    assert len({b"".join(v.value.tobytes() for v in net.variables.values()) for net in result.scene}) == 1
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 4, 20])
+def test_gradients_of_shares_are_weighted_by_rows(n):
+    x, y = _points.rings(n, 0)
+    nets = [towers.network("cpu:0", 1) for _ in range(3)]
+    got, again = towers.gradients(nets, x, y), towers.gradients(nets, x, y)
+    for name, expected in nets[0].gradients(x, y, loss="softmax_cross_entropy").items():
+        assert got[name].dtype == np.float32
+        assert got[name].tobytes() == again[name].tobytes()
+        # sums of up to n terms of at most 2 in other orders
+        np.testing.assert_allclose(got[name], expected, rtol=0, atol=2 * n * np.finfo(np.float32).eps)
+
+
+def test_a_trained_tower_is_the_same_again():
+    x, y = _points.rings(60, 0)
+    trained = []
+    for _ in range(2):
+        nets = [towers.network("cpu:0", 1) for _ in range(2)]
+        towers.train(nets, x, y, 3)
+        trained.append(nets[1].variables["hidden/W"].value.tobytes())
+    assert trained[0] == trained[1] != towers.network("cpu:0", 1).variables["hidden/W"].value.tobytes()
