@@ -44,6 +44,7 @@ def is_streamed(x: Any) -> TypeGuard[np.memmap]:
         isinstance(x, np.memmap)
         and x.filename is not None
         and x.mode != "c"
+        and x.size > 0
         and x.ndim > 0
         and (x.ndim == 1 or x[0].flags.c_contiguous)
     )
@@ -165,10 +166,15 @@ class Stream:
         x = x if x.dtype == np.uint8 else _arrays.to_float32(x)
         if self._y is None:
             return _core.Data(self._net, x)
-        y = self._y.read(rows, None, is_closed) if isinstance(self._y, _Rows) else self._y[rows]
-        data = _core.Data(self._net, x, y, self._loss, *self._names)
+        data = _core.Data(self._net, x, self._read_targets(rows, is_closed), self._loss, *self._names)
         data.find_zeros()
         return data
+
+    def _read_targets(self, rows: NDArray[np.uint32], is_closed: Event) -> NDArray[Any]:
+        if isinstance(self._y, _Rows):  # a number for each output, which the engine wants as float32
+            return _arrays.to_float32(self._y.read(rows, None, is_closed))
+        assert self._y is not None
+        return self._y[rows]
 
 
 class _Rows:

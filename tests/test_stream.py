@@ -139,6 +139,23 @@ def test_maps_that_cannot_be_read_in_place_are_arrays(tmp_path: Path, monkeypatc
     assert not chunks
 
 
+def test_one_number_a_row(tmp_path: Path) -> None:
+    def fitted(x: Any, y: Any) -> bytes:
+        trainer = fnn.Trainer(fnn.Network(N_IN, [fnn.Dense(1)], seed=0), "squared_error")
+        trainer.fit(x, y, epochs=2)
+        return trainer.network(x).tobytes()
+
+    y = X.sum(axis=1, dtype=np.float64)
+    assert fitted(on_disk(tmp_path, X), on_disk(tmp_path, y, "y")) == fitted(X, y)
+
+
+def test_no_rows(tmp_path: Path) -> None:
+    none = on_disk(tmp_path, X)[:0]
+    assert make_trainer().network(none).shape == (0, 5)
+    with pytest.raises(ValueError, match="x must have at least one row, got none"):
+        make_trainer().fit(none, Y[:0])
+
+
 def test_fit_goes_on_where_it_stopped(tmp_path: Path) -> None:
     x, once, often = on_disk(tmp_path, X), make_trainer(), make_trainer()
     once.fit(X, Y, epochs=3)
