@@ -72,6 +72,16 @@ class Stream:
     def __len__(self) -> int:
         return len(self._x)
 
+    @property
+    def y(self) -> NDArray[Any]:
+        """All targets, as the loss takes them."""
+        assert self._loss is not None
+        if isinstance(self._y, _Rows):
+            y = _arrays.to_float32(self._y.read(np.arange(len(self), dtype=np.uint32)))
+            return _arrays.as_targets(y, len(self), self._net.n_out, self._loss, self._names[1])
+        assert self._y is not None
+        return self._y
+
     def _targets(self, y: Any, name: str) -> NDArray[Any] | _Rows:
         """Checks them all, so that a training does not meet a wrong one halfway."""
         assert self._loss is not None

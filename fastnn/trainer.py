@@ -281,13 +281,14 @@ class Trainer:
         self, data: _core.Data | Stream, prefix: str, num_threads: int | None, asked: dict[str, _metrics.Metric]
     ) -> dict[str, float]:
         threads = self.network._threads(len(data), num_threads)
-        is_streamed = isinstance(data, Stream)
-        sums = data.evaluate(threads) if is_streamed else self.network._net.evaluate(data, self.loss.name, threads)
-        means = self._means(*sums)
+        link, net = self.loss.link, self.network._net
+        if isinstance(data, Stream):
+            means = self._means(*data.evaluate(threads))
+        else:
+            means = self._means(*net.evaluate(data, self.loss.name, threads))
         asked = {name: metric for name, metric in asked.items() if name not in means}  # as the accuracy may be
         if asked:
-            link = self.loss.link
-            outputs = data.predict(link, threads) if is_streamed else self.network._net.predict(data, link, threads)
+            outputs = data.predict(link, threads) if isinstance(data, Stream) else net.predict(data, link, threads)
             means |= {name: _checks.real(name, metric(data.y, outputs)) for name, metric in asked.items()}
         return {f"{prefix}{name}": value for name, value in means.items()}
 
