@@ -68,6 +68,7 @@ def outcome(x: Any, y: Any, loss: str = "softmax_cross_entropy", **options: Any)
         "evaluated": trainer.evaluate(x, y, metrics={"mine": lambda *both: float(sum(each.sum() for each in both))}),
         "outputs": trainer.network(x).tobytes(),
         "steps": (trainer.step, trainer.epoch),
+        "losses": trainer.batch_losses.tolist(),
     }
 
 
