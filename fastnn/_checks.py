@@ -165,7 +165,9 @@ class Described:
         kind = config.get("kind")
         described = _classes.get(kind) if isinstance(kind, str) else None
         if described is None or not issubclass(described, cls):
-            raise wrong_value("config['kind']", f"one of {', '.join(map(repr, cls._below()))}", kind)
+            known = ", ".join(map(repr, cls._below()))
+            own = "" if kind in _classes or not isinstance(kind, str) else ", or of a class of your own defined before"
+            raise wrong_value("config['kind']", f"one of {known}{own}", kind)
         fields = {name: value for name, value in config.items() if name != "kind"}
         _check_fields(described, fields)
         return described(**{k: Described.from_config(v) if isinstance(v, Mapping) else v for k, v in fields.items()})

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ._pace import Pace
+from .callbacks import Pauses
 
 _Dropout = tuple[int, float, float] | None
 
@@ -105,6 +106,8 @@ class Training:
         clip_value: float = 0.0,
         clip_norm: float = 0.0,
     ) -> None: ...
+    def get_state(self) -> dict[str, list[NDArray[np.float32]]]: ...
+    def set_state(self, name: str, layer: int, which: str, value: NDArray[np.float32]) -> None: ...
     def penalty(self) -> float: ...
     def run_epoch(
         self,
@@ -118,4 +121,5 @@ class Training:
         unfused: bool = False,
         pace: Pace | None = None,
         so_far: tuple[float, int, int] | None = None,
+        pauses: Pauses | None = None,
     ) -> tuple[float, int, int]: ...

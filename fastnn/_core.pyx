@@ -50,6 +50,10 @@ cdef dict LOSSES = {
 cdef dict UPDATES = {
     "sgd": FNN_SGD, "momentum": FNN_MOMENTUM, "nesterov": FNN_NESTEROV, "adam": FNN_ADAM, "rmsprop": FNN_RMSPROP,
 }
+cdef dict STATES = {  # the blocks that fnn_train keeps from step to step; RMSProp without momentum has no velocity
+    "sgd": (), "momentum": ("velocity",), "nesterov": ("velocity",), "adam": ("first_moment", "second_moment"),
+    "rmsprop": ("velocity", "second_moment"),
+}
 cdef dict DISTRIBUTIONS = {"uniform": FNN_UNIFORM, "normal": FNN_NORMAL, "truncated_normal": FNN_TRUNCATED_NORMAL}
 cdef dict STREAMS = {"shuffle": FNN_STREAM_SHUFFLE, "split": FNN_STREAM_SPLIT}
 cdef dict FUNCTIONS = {
@@ -658,11 +662,11 @@ cdef class Training:
     cdef readonly object seed, perf, losses, gradient_norm
     cdef double norms
     cdef public object step, epoch
+    cdef tuple blocks
 
     def __cinit__(self, Net net not None, str loss, seed, *, str update="sgd", float momentum=0.0, double beta1=0.0,
                   double beta2=0.0, float epsilon=0.0, float decay=0.0, restraints=(), float clip_value=0.0,
                   float clip_norm=0.0):
-        cdef int64_t blocks
         self.net = net
         self.loss = LOSSES[loss]
         self.update = UPDATES[update]
@@ -673,9 +677,9 @@ cdef class Training:
         self.seed = seed
         self.step = self.epoch = 0
         self.losses = np.empty(0)
-        blocks = fnn_state_blocks(self.update, momentum)
-        if blocks > 0:
-            self.state = <float *>fnn_alloc(blocks * net.c.n_floats * sizeof(float))
+        self.blocks = STATES[update][-fnn_state_blocks(self.update, momentum):]
+        if self.blocks:
+            self.state = <float *>fnn_alloc(len(self.blocks) * net.c.n_floats * sizeof(float))
             if self.state == NULL:
                 check(FNN_ERR_MEMORY)
         self.restraints = <fnn_restraint *>fnn_alloc(net.c.n_layers * sizeof(fnn_restraint))
@@ -690,6 +694,29 @@ cdef class Training:
         fnn_free(self.state)
         fnn_free(self.restraints)
 
+    def get_state(self):
+        """Copies of the velocity or the moments, by name: W (n_in, n_out) and b (n_out,) of each layer in turn."""
+        cdef int64_t at
+        cdef float *block
+        state = {}
+        with self.net.lock:
+            for at, name in enumerate(self.blocks):
+                block = self.state + at * self.net.c.n_floats
+                state[name] = [self.net.unpack(block, i // 2, "Wb"[i % 2]) for i in range(2 * self.net.c.n_layers)]
+        return state
+
+    def set_state(self, str name, int layer, str which, value):
+        """One array of ``get_state``, float32 and of the variable's shape."""
+        cdef int64_t rows, place = self.net.place(layer, which, &rows), n_out = self.net.c.layers[layer].n_out
+        cdef object shape = (rows, n_out)
+        shape = shape if which == "W" else shape[1:]
+        if value.dtype != FLOAT32 or value.shape != shape:
+            raise ValueError(f"{name} must be float32 of shape {shape}, got {value.dtype} of shape {value.shape}")
+        cdef const float[:, ::1] view = np.ascontiguousarray(value).reshape(rows, n_out)
+        place += self.blocks.index(name) * self.net.c.n_floats
+        with self.net.lock:
+            fnn_pack(self.state + place, &view[0, 0], rows, n_out)
+
     def penalty(self):
         """What the restraints add to the loss, at the parameters as they are."""
         with self.net.lock:
@@ -701,15 +728,16 @@ cdef class Training:
         return 0
 
     def run_epoch(self, Data data not None, int64_t batch_size, const float[::1] rates, const uint8_t[::1] trainable,
-                  uint32_t[::1] order, int n_threads, on_progress=None, bint unfused=False, pace=None,
+                  uint32_t[::1] order, int n_threads, on_progress=None, bint unfused=False, pace=None, pauses=None,
                   so_far=None):
         """One step for each of rates.  Returns sum of losses, units judged right, rows; order: scratch, or None.
 
         so_far: what it returned for the steps before, if this goes on with an epoch; its rows are then in order.
 
         on_progress(steps, rows, loss) is called every 50 ms or so.  unfused: store the gradients of a step before any
-        update, for tests.  pace: a Pace that chooses, every 50 ms, how many of n_threads work.  Ctrl-C and divergence leave
-        the network, step and epoch as after the last good step.
+        update, for tests.  pace: a Pace that chooses, every 50 ms, how many of n_threads work.  pauses: pauses.after(step)
+        is the next number of steps done at which pauses(step) is to be called.  Ctrl-C and divergence leave the network,
+        step and epoch as after the last good step.
         self.losses: afterwards, also then, the mean loss of each step's batch before its update.
         self.gradient_norm: afterwards, the mean over the steps of the norm before clip_norm bounds it; 0 without it.
         self.perf: afterwards, where the epoch's seconds went, in the order of fnn_perf_place; of a team, the mean.
@@ -719,7 +747,7 @@ cdef class Training:
         cdef int64_t[::1] perf = np.zeros(FNN_PERF(self.net.c.n_layers), np.int64)
         cdef double[::1] losses = np.empty(rates.shape[0])
         cdef int threads = n_threads
-        cdef int64_t step, waited, clocked
+        cdef int64_t step, waited, clocked, n_steps = rates.shape[0], first = self.step
         if rates.shape[0] == 0:
             return so_far or (0.0, 0, 0)
         self.make_plan(batch_size, n_threads, data)
@@ -737,9 +765,9 @@ cdef class Training:
         epoch.order = NULL if order is None else &order[0]
         epoch.seed = self.seed
         epoch.epoch = self.epoch
-        epoch.first_step = self.step
+        epoch.first_step = first
         epoch.batch_size = batch_size
-        epoch.n_steps = rates.shape[0]
+        epoch.n_steps = n_steps
         epoch.step = 0
         epoch.metrics.loss, epoch.metrics.hits, epoch.metrics.rows = so_far or (0.0, 0, 0)
         epoch.losses = &losses[0]
@@ -752,7 +780,9 @@ cdef class Training:
             self.losses = np.empty(0)
             self.norms = 0.0
         try:
-            while epoch.step < epoch.n_steps:
+            while epoch.step < n_steps:
+                if pauses is not None:
+                    epoch.n_steps = min(n_steps, pauses.after(first + epoch.step) - first)
                 step, waited, clocked = epoch.step, perf[FNN_PERF_WAIT], total(perf)
                 began = perf_counter()
                 if pace is not None:
@@ -768,11 +798,14 @@ cdef class Training:
                 if pace is not None and total(perf) > clocked:
                     waiting = (perf[FNN_PERF_WAIT] - waited) / (total(perf) - clocked)
                     pace.report((epoch.step - step) / (perf_counter() - began), waiting)
+                if pauses is not None and epoch.step == epoch.n_steps:
+                    self.step = first + epoch.step
+                    pauses(self.step)
         finally:
-            self.step += epoch.step
+            self.step = first + epoch.step
             self.losses = np.append(self.losses, losses[:epoch.step])
-        measured = -(-epoch.n_steps // epoch.perf_every)
-        scale = 1e-9 * epoch.n_steps / measured
+        measured = -(-n_steps // epoch.perf_every)
+        scale = 1e-9 * n_steps / measured
         self.perf = [before + scale * nanoseconds for before, nanoseconds in zip(self.perf, perf)]
         self.norms += epoch.norms
         self.gradient_norm = self.norms / len(self.losses)

@@ -26,13 +26,15 @@ class History(Mapping[str, list[float]]):
     Every list has one value an epoch, NaN where that epoch did not measure it.
     """
 
-    def __init__(self, columns: Mapping[str, Sequence[float | None]] | None = None) -> None:
-        """Empty, or with the lists of an earlier ``to_dict()``.
+    def __init__(
+        self, columns: Mapping[str, Sequence[float | None]] | None = None, perf: Mapping[str, float] | None = None
+    ) -> None:
+        """Empty, or with the lists of an earlier ``to_dict()`` and the seconds of an earlier ``perf``.
 
         TypeError: columns is not a mapping of names to sequences of numbers or None. ValueError: lengths differ.
         """
         self._columns: dict[str, list[float]] = {}
-        self._perf: dict[str, float] = {}
+        self._perf: dict[str, float] = dict(perf or {})
         self._epochs = 0
         if columns is None:
             return

@@ -14,7 +14,7 @@ from . import layers as _layers
 from . import losses as _losses
 from ._arrays import as_parameter
 from ._devices import place
-from ._files import write_atomically
+from ._files import read_safetensors, write_atomically
 from ._seeds import as_seed
 from ._stream import Stream, is_streamed
 from .histogram import Histogram, as_edges
@@ -333,9 +333,14 @@ class Network:
 
         OSError: the file cannot be written.
         """
-        import json
-
         from safetensors.numpy import save
+
+        metadata, tensors = self._contents()
+        write_atomically(path, save(tensors, metadata=metadata))
+
+    def _contents(self) -> tuple[dict[str, str], dict[str, NDArray[Any]]]:
+        """Metadata and tensors of its file."""
+        import json
 
         config = {
             "format_version": _FORMAT_VERSION,
@@ -348,11 +353,11 @@ class Network:
             "metadata": self.metadata,
             "frozen": [name for name, variable in self.variables.items() if not variable.trainable],
         }
-        tensors = {name: np.asarray(variable) for name, variable in self.variables.items()}
+        tensors = {name: variable.value for name, variable in self.variables.items()}
         for name, dense in self._dense:
             if dense.mask is not None:
                 tensors[f"{name}/mask"] = np.asarray(dense.mask)
-        write_atomically(path, save(tensors, metadata={_FORMAT: json.dumps(config)}))
+        return {_FORMAT: json.dumps(config)}, tensors
 
     def to_onnx(self, path: str | os.PathLike[str]) -> None:
         """Writes the network as an ONNX model for other runtimes, replacing path only when it is complete.
@@ -380,21 +385,22 @@ class Network:
 
 
 def load(path: str | os.PathLike[str]) -> Network:
-    """The network that ``Network.save`` wrote.
+    """The network that ``Network.save`` wrote, or that of a trainer which ``Trainer.save`` or a Checkpoint wrote.
 
     OSError: no such file, or it cannot be read. ValueError: it is damaged, or not a network of this library.
     """
+    return from_contents(*read_safetensors(path, "network"), path)
+
+
+def from_contents(
+    metadata: Mapping[str, str], tensors: Mapping[str, NDArray[Any]], path: str | os.PathLike[str]
+) -> Network:
+    """The network of a file's contents; path: for messages."""
     import json
 
-    from safetensors import SafetensorError, safe_open
-
-    if not os.path.isfile(path):
-        raise FileNotFoundError(f"path must name a saved network, got {os.fspath(path)!r}: no such file")
     try:
-        with safe_open(path, framework="numpy") as file:
-            config = json.loads((file.metadata() or {}).get(_FORMAT, "null"))
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
-    except (SafetensorError, json.JSONDecodeError) as error:
+        config = json.loads(metadata.get(_FORMAT, "null"))
+    except json.JSONDecodeError as error:
         raise ValueError(f"path must name a saved network, got {os.fspath(path)!r}: {error}") from error
     if not isinstance(config, dict):
         raise ValueError(f"path must name a saved network, got {os.fspath(path)!r}: safetensors of something else")
