@@ -26,7 +26,8 @@ except ModuleNotFoundError as error:
 from . import cuda, initializers, layers, losses, metrics, optimizers, regularizers, schedules
 from ._devices import devices
 from ._version import __version__
-from .callbacks import Callback
+from .callbacks import Callback, EarlyStopping, EveryNSteps
+from .checkpoint import Checkpoint, load_trainer
 from .histogram import Histogram
 from .history import History
 from .initializers import (
@@ -60,10 +61,13 @@ __all__ = [
     "SGD",
     "Adam",
     "Callback",
+    "Checkpoint",
     "Constant",
     "CosineDecay",
     "Dense",
     "Dropout",
+    "EarlyStopping",
+    "EveryNSteps",
     "ExponentialDecay",
     "Glorot",
     "He",
@@ -101,6 +105,7 @@ __all__ = [
     "isa",
     "layers",
     "load",
+    "load_trainer",
     "losses",
     "metrics",
     "num_threads",

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ._pace import Pace
+    from .callbacks import Pauses
 
     Progress = Callable[[int, int, float], None] | None
     Sums = tuple[float, int, int]
@@ -112,6 +113,7 @@ class Stream:
         n_threads: int,
         on_progress: Progress,
         pace: Pace | None,
+        pauses: Pauses,
     ) -> Sums:
         """The next epoch of training, as its ``run_epoch`` does it for an array."""
         n = len(self)
@@ -122,7 +124,7 @@ class Stream:
                 end = step + -(-len(chunk) // batch_size)
                 sums = training.run_epoch(
                     chunk, batch_size, rates[step:end], trainable, None, n_threads, _shifted(on_progress, step),
-                    pace=pace, so_far=sums,
+                    pace=pace, pauses=pauses or None, so_far=sums,
                 )  # fmt: skip
                 step = end
         assert sums is not None

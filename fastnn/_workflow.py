@@ -5,7 +5,6 @@ Source: Buduma, Fundamentals of Deep Learning, chapter 2, figure 2-14.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from . import _checks
-from .callbacks import Callback
+from .callbacks import Best, Callback
 from .datasets import Dataset, Split
 from .history import History
 from .trainer import Trainer
@@ -166,44 +165,27 @@ def _branch(stalled: str | None, train_is_good: bool, validation_is_good: bool, 
     return "finished" if test_is_good else "test unsatisfactory"
 
 
-class _Best:
-    """The best value so far, of values that grow as they get better, and for how many epochs it has been that."""
-
-    def __init__(self, metric: str, min_delta: float) -> None:
-        self._sign = 1.0 if metric == "accuracy" else -1.0
-        self._value = self.latest = -math.inf
-        self.min_delta = min_delta
-        self.age = 0
-
-    def is_beaten_by(self, value: float) -> bool:
-        self.latest = self._sign * value
-        if self.latest > self._value + self.min_delta:
-            self._value, self.age = self.latest, 0
-            return True
-        self.age += 1
-        return False
-
-
 class _Watch(Callback):
     """Stops when training or validation stops improving, and keeps the best parameters by validation."""
 
     def __init__(self, metric: str, patience: int, min_delta: float) -> None:
-        self._metric, self._patience = metric, patience
-        self._train, self._validation = _Best(metric, min_delta), _Best(metric, min_delta)
+        self._patience = patience
+        self._train, self._validation = Best(metric, min_delta=min_delta), Best(f"val_{metric}", min_delta=min_delta)
         self._best: dict[str, NDArray[np.float32]] = {}
-        self._train_at_best = -math.inf
+        self._train_at_best: float | None = None
         self.best_epoch = 0
         self.stalled: str | None = None
 
     def on_epoch_end(self, trainer: Trainer, epoch: int, logs: Mapping[str, float]) -> None:
-        self._train.is_beaten_by(logs[self._metric])
-        if self._validation.is_beaten_by(logs[f"val_{self._metric}"]):
+        train = self._train.of(logs)
+        self._train.is_beaten_by(train)
+        if self._validation.is_beaten_by(self._validation.of(logs)):
             self.best_epoch = epoch
             self._best = {name: variable.value for name, variable in trainer.network.variables.items()}
-            self._train_at_best = self._train.latest
+            self._train_at_best = train
         if self._validation.age >= self._patience:
             # overfitting shows where training rises while validation does not; else both have stalled
-            rises = self._train.latest > self._train_at_best + self._train.min_delta
+            rises = self._train.improves(train, self._train_at_best)
             self.stalled = "validation" if rises else "training"
         elif self._train.age >= self._patience:
             self.stalled = "training"

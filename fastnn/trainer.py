@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
+import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from numbers import Real
 from typing import TYPE_CHECKING, Any
 
@@ -11,11 +13,12 @@ import numpy as np
 
 from . import _checks, _core, losses, regularizers
 from . import metrics as _metrics
+from ._files import write_atomically
 from ._pace import Pace
 from ._progress import as_progress, bar
 from ._seeds import as_seed
 from ._stream import Stream, is_streamed
-from .callbacks import Callback
+from .callbacks import Callback, Pauses, States, load_states, states_of
 from .history import History
 from .network import Network
 from .optimizers import SGD, Optimizer
@@ -87,6 +90,8 @@ class Trainer:
         )
         self._is_stopped = False
         network._log_placement([f"loss {self.loss.name}", f"optimizer {type(optimizer).__name__}"])
+        self._callbacks: Sequence[Callback] = ()  # of the latest fit
+        self._saved_states: States = []  # of the callbacks of a trainer that was loaded, until the next fit takes them
 
     @property
     def step(self) -> int:
@@ -108,8 +113,20 @@ class Trainer:
         return losses
 
     def stop(self) -> None:
-        """For callbacks: ends the running ``fit`` after this epoch."""
+        """For callbacks: ends the running ``fit`` after this epoch, or before its first."""
         self._is_stopped = True
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Writes the trainer and its network as one safetensors file, replacing path only when it is complete.
+
+        It holds all that ``load_trainer`` needs to go on as if nothing had happened: parameters, velocity or moments,
+        step, epoch and seed, descriptions of loss, optimiser and regulariser, the history, and the states of the
+        callbacks of the latest ``fit``. ``load`` reads the network from it.
+        TypeError: something of your own that JSON cannot describe. OSError: the file cannot be written.
+        """
+        from .checkpoint import to_bytes
+
+        write_atomically(path, to_bytes(self))
 
     def fit(
         self,
@@ -123,6 +140,8 @@ class Trainer:
         drop_last: bool = False,
         metrics: Metrics = (),
         callbacks: Sequence[Callback] = (),
+        max_seconds: float | None = None,
+        target_accuracy: float | None = None,
         num_threads: int | None = None,
         progress: Progress = "auto",
     ) -> History:
@@ -136,6 +155,9 @@ class Trainer:
         batch_size: rows an update; the last batch of an epoch may be smaller, its loss a mean over its own rows, unless
         drop_last leaves it out. shuffle: a new order every epoch. validation_data: (x, y), evaluated after each epoch.
         metrics: what else to measure there, as for ``evaluate``; in the history as "val_NAME".
+        callbacks: called as ``Callback`` says; for those of a trainer that was saved, see ``load_trainer``.
+        max_seconds: ends after the epoch in which so many seconds have passed since the call. target_accuracy: ends
+        after the epoch that reaches it: in "val_accuracy" or, without validation_data, in "accuracy".
         num_threads: exactly so many; None: up to ``fastnn.num_threads()``, as the size of the work is worth and other
         programs leave cores free; the number changes no bit.
         progress: a bar on stderr; "auto": if that is a terminal.
@@ -147,6 +169,7 @@ class Trainer:
         batch_size = _checks.integer("batch_size", batch_size, 1)
         shuffle, drop_last = _checks.flag("shuffle", shuffle), _checks.flag("drop_last", drop_last)
         callbacks, progress = _check_callbacks(callbacks), as_progress(progress)
+        goal = self._goal(max_seconds, target_accuracy, validation_data is not None)
         data = self._data(x, y, "x", "y")
         validation = self._validation(validation_data)
         asked = _metrics.get(metrics)
@@ -162,13 +185,19 @@ class Trainer:
 
         history = History()
         self._is_stopped = False
+        load_states(callbacks, self._saved_states)
+        self._callbacks = callbacks
         for callback in callbacks:
             callback.on_fit_begin(self, epochs)
+        self._saved_states = []
+        pauses = Pauses(self, callbacks)
         with bar(progress, total=epochs * n_steps, unit=" steps", dynamic_ncols=True) as shown:
             try:
                 for _ in range(epochs):
+                    if self._is_stopped:
+                        break
                     on_progress = None if shown.disable else _advancer(shown, shown.n)
-                    logs = self._run_epoch(data, batch_size, n_steps, order, threads, pace, on_progress)
+                    logs = self._run_epoch(data, batch_size, n_steps, order, threads, pace, on_progress, pauses)
                     logs |= self._evaluated(validation, "val_", num_threads, asked) if validation is not None else {}
                     perf = self._perf()
                     history.append(logs, perf)
@@ -176,8 +205,12 @@ class Trainer:
                     shown.set_postfix({name: f"{logs[name]:.4f}" for name in _SHOWN if name in logs}, refresh=False)
                     for callback in callbacks:
                         callback.on_epoch_end(self, self.epoch, logs)
-                    if self._is_stopped:
+                    for callback in callbacks:
+                        callback.on_checkpoint(self, logs)
+                    if goal(logs):
                         break
+                for callback in callbacks:
+                    callback.on_fit_success(self)
             finally:
                 for callback in callbacks:
                     callback.on_fit_end(self)
@@ -200,6 +233,36 @@ class Trainer:
         return self._evaluated(self._data(x, y, "x", "y"), "", num_threads, asked)
 
     # ---- parts of the above ----
+
+    def _arguments(self) -> dict[str, Any]:
+        """What it was made with besides its network: descriptions and JSON values, which ``save`` writes."""
+        return {
+            "loss": self.loss,
+            "optimizer": self.optimizer,
+            "regularizer": self.regularizer,
+            "clip_norm": self.clip_norm,
+            "clip_value": self.clip_value,
+            "seed": self.seed,
+        }
+
+    def _states(self) -> States:
+        """Of the callbacks, as ``save`` writes them."""
+        return self._saved_states or states_of(self._callbacks)
+
+    def _goal(
+        self, max_seconds: float | None, target_accuracy: float | None, has_validation: bool
+    ) -> Callable[[Mapping[str, float]], bool]:
+        """Whether, after an epoch with these logs, training has come to where it is to end."""
+        began, seconds, target = time.monotonic(), math.inf, math.inf
+        if max_seconds is not None:
+            seconds = _checks.positive("max_seconds", max_seconds)
+        if target_accuracy is not None:
+            expected = "a number from 0 to 1"
+            target = _checks.number("target_accuracy", target_accuracy, expected, lambda v: 0 <= v <= 1)
+            if self.loss.link == "identity":
+                raise ValueError(f"target_accuracy must be None for loss {self.loss.name!r}, which has no accuracy")
+        watched = "val_accuracy" if has_validation else "accuracy"
+        return lambda logs: time.monotonic() - began >= seconds or logs.get(watched, 0.0) >= target
 
     def _restraints(self) -> list[tuple[float, float, float]]:
         """Strengths of L2 and L1 of each Dense layer, and the largest norm of its units' weights, 0 for any."""
@@ -238,6 +301,7 @@ class Trainer:
         threads: int,
         pace: Pace | None,
         on_progress: Callable[[int, int, float], None] | None,
+        pauses: Pauses,
     ) -> dict[str, float]:
         rates = self.optimizer.schedule.rates(self.step, n_steps)
         trainable = np.array([v.trainable for v in self.network.variables.values()], np.uint8)
@@ -245,12 +309,12 @@ class Trainer:
         try:
             if isinstance(data, Stream):
                 loss, hits, rows = data.train(
-                    self._training, batch_size, rates, trainable, order is not None, threads, on_progress, pace
+                    self._training, batch_size, rates, trainable, order is not None, threads, on_progress, pace, pauses
                 )
             else:
                 data.find_zeros(threads)
                 loss, hits, rows = self._training.run_epoch(
-                    data, batch_size, rates, trainable, order, threads, on_progress, pace=pace
+                    data, batch_size, rates, trainable, order, threads, on_progress, pace=pace, pauses=pauses or None
                 )
         except _core.Diverged:
             raise FloatingPointError(

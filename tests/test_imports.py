@@ -85,7 +85,8 @@ def test_public_names() -> None:
     assert not missing
     assert all(not name.startswith("_") or name == "__version__" for name in fastnn.__all__)
     outline = """Network Dense Dropout Rescaling Trainer SGD Adam L1 L2 MaxNorm History Callback LinearWarmup StepDecay
-        load datasets set_num_threads num_threads isa available_isas use_isa show_config"""
+        Checkpoint EarlyStopping EveryNSteps load_trainer load datasets set_num_threads num_threads isa available_isas
+        use_isa show_config"""
     assert set(outline.split()) <= set(fastnn.__all__)
     with pytest.raises(AttributeError, match="module 'fastnn' has no attribute 'nothing'"):
         fastnn.nothing  # noqa: B018
