@@ -90,8 +90,8 @@ class Checkpoint(Callback):
             )
         if self._best is not None:
             self._best.value = self._best.of(_read(best).logs) if has_best else None
-            if steps and self._best.is_beaten_by(self._best.of(_read(steps[most]).logs)):
-                with open(steps[most], "rb") as file:  # killed before it could become the best
+            if steps and self._best.is_beaten_by(self._best.of(_read(steps[max(steps)]).logs)):
+                with open(steps[max(steps)], "rb") as file:  # killed before it could become the best
                     write_atomically(best, file.read())
 
     def on_checkpoint(self, trainer: Trainer, logs: Mapping[str, float]) -> None:

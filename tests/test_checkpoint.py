@@ -243,6 +243,22 @@ def test_a_failure_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.Monke
     assert os.listdir(tmp_path) == ["t"]
 
 
+def test_a_save_within_an_epoch_goes_on_with_the_next(tmp_path: Path) -> None:
+    def save_and_fail(trainer: fnn.Trainer, step: int) -> None:
+        trainer.save(tmp_path / "t")
+        raise KeyboardInterrupt
+
+    trainer = make_trainer()
+    with pytest.raises(KeyboardInterrupt):
+        fit(trainer, 3, callbacks=[fnn.EveryNSteps(7, save_and_fail)])
+    back = fnn.load_trainer(tmp_path / "t")
+    assert (back.step, back.epoch, back.history.epochs) == (7, 2, 1)
+    fit(trainer, 2)
+    fit(back, 2)
+    assert everything(back) == everything(trainer)
+    assert (back.step, back.epoch) == (17, 4)
+
+
 # ---- states of callbacks ---------------------------------------------------------------------------------------------
 
 
@@ -354,6 +370,16 @@ def test_a_kill_before_the_best_was_written_is_made_good(tmp_path: Path) -> None
     fit(fnn.load_trainer(tmp_path), 0, callbacks=[fnn.Checkpoint(tmp_path, monitor="loss")])
     assert fnn.load_trainer(fnn.Checkpoint.best(tmp_path)).epoch == 2
     assert names(tmp_path) == ["best.safetensors", "checkpoint-10.safetensors", "checkpoint-5.safetensors"]
+
+
+def test_the_best_alone_is_gone_on_from(tmp_path: Path) -> None:
+    monitored = fnn.Checkpoint(tmp_path, monitor="learning_rate", mode="min")
+    fit(make_trainer(), 3, callbacks=[monitored])
+    for path in tmp_path.glob("checkpoint-*"):
+        path.unlink()
+    trainer = fnn.load_trainer(fnn.Checkpoint.best(tmp_path))
+    fit(trainer, 1, callbacks=[monitored])
+    assert names(tmp_path) == ["best.safetensors", f"checkpoint-{trainer.step}.safetensors"]
 
 
 @pytest.mark.parametrize("left", ["best.safetensors", "checkpoint-10.safetensors"])
