@@ -31,7 +31,7 @@ V = (X[:40], Y[1:41])
 OPTIMIZERS = [
     fnn.SGD(0.1),
     fnn.SGD(fnn.LinearWarmup(0.2, 3, 30), momentum=0.9, weight_decay=0.01),
-    fnn.SGD(fnn.StepDecay(0.1, 0.5, 7), momentum=0.9, nesterov=True),
+    fnn.SGD(fnn.Warmup(fnn.PiecewiseConstant((7,), (0.1, 0.05)), 4), momentum=0.9, nesterov=True),
     fnn.Adam(0.01, beta1=0.8),
 ]
 
