@@ -93,6 +93,7 @@ class Checkpoint(Callback):
             if steps and self._best.is_beaten_by(self._best.of(_read(steps[max(steps)]).logs)):
                 with open(steps[max(steps)], "rb") as file:  # killed before it could become the best
                     write_atomically(best, file.read())
+        self._remove_older()
 
     def on_checkpoint(self, trainer: Trainer, logs: Mapping[str, float]) -> None:
         is_best = self._best is not None and self._best.is_beaten_by(self._best.of(logs))
@@ -100,6 +101,9 @@ class Checkpoint(Callback):
         write_atomically(os.path.join(self.folder, f"checkpoint-{trainer.step}.safetensors"), contents)
         if is_best:
             write_atomically(os.path.join(self.folder, _BEST), contents)
+        self._remove_older()
+
+    def _remove_older(self) -> None:
         steps = _checkpoints(self.folder)
         for step in sorted(steps)[: -self.keep] if self.keep is not None else ():
             os.unlink(steps[step])
