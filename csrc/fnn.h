@@ -90,8 +90,11 @@ typedef struct fnn_layer {
     int64_t n_in, n_out;
     fnn_activation activation;
     fnn_dropout dropout; /* of this layer's output */
-    int64_t w, b;        /* where they start in a parameter block, in floats; set by fnn_net_create */
     const float *mask;   /* packed as the weights, 0 for those that stay +0; NULL: all are free */
+    int64_t same_as;     /* 1 + the earlier layer whose parameters it uses, which has its own; 0: its own */
+    /* set by fnn_net_create, in floats: */
+    int64_t w, b; /* where they start in a parameter block */
+    int64_t g;    /* where its gradients start, W's and then b's, in a block of gradients */
 } fnn_layer;
 
 /* x' = (float)((double)x * scale + offset) */
@@ -105,11 +108,13 @@ typedef struct fnn_net {
     fnn_input input;
     int64_t n_layers;
     int64_t n_floats; /* length of a parameter block: weights and biases of all layers, packed */
+    int64_t
+        n_gradients; /* length of a block of gradients: the same, then those of layers that use others' parameters */
     fnn_layer layers[];
 } fnn_net;
 
-/* Copies the description; only n_out, activation, dropout and mask of each layer are read.  NULL when memory is short.
- */
+/* Copies the description; only n_out, activation, dropout, mask and same_as of each layer are read.  NULL when memory is
+ * short. */
 fnn_net *fnn_net_create(const fnn_input *input, const fnn_layer *layers, int64_t n_layers);
 
 /* Between a row-major matrix (n_in, n_out) and its place in a parameter block; a bias is a matrix with n_in = 1. */
@@ -120,6 +125,12 @@ void fnn_unpack(float *matrix, const float *packed, int64_t n_in, int64_t n_out)
 int fnn_is_finite(const float *values, int64_t n);
 
 static inline int64_t fnn_panels(int64_t n) { return (n + FNN_LANES - 1) / FNN_LANES; }
+/* Floats of a layer's weights and biases, packed. */
+static inline int64_t fnn_layer_floats(const fnn_layer *layer) {
+    return fnn_panels(layer->n_out) * (layer->n_in + 1) * FNN_LANES;
+}
+/* Whether some layer uses another's parameters. */
+static inline int fnn_shares(const fnn_net *net) { return net->n_gradients > net->n_floats; }
 /* Words of 64 bits for a bit each of n values. */
 static inline int64_t fnn_words(int64_t n) { return (n + 63) / 64; }
 
@@ -435,11 +446,15 @@ typedef struct fnn_metrics {
 /* out (n_rows, n_out) = link(network(x)), rows in order. */
 void fnn_predict(fnn_plan *plan, const float *params, const fnn_data *data, fnn_link link, int64_t budget_ns,
                  int64_t *row, float *out);
+/* outs[l] (n_rows, n_out) = what layer l puts out, before its dropout; outs[l] = NULL: not wanted. */
+void fnn_activities(fnn_plan *plan, const float *params, const fnn_data *data, int64_t budget_ns, int64_t *row,
+                    float *const *outs);
 /* Adds losses and hits of the rows to *metrics. */
 void fnn_evaluate(fnn_plan *plan, const float *params, const fnn_data *data, fnn_loss loss, int64_t budget_ns,
                   int64_t *row, fnn_metrics *metrics);
 
-/* Gradients of the mean loss of one batch of data->n_rows <= n_batch rows in order, as a parameter block.
+/* Gradients of the mean loss of one batch of data->n_rows <= n_batch rows in order, as a parameter block, in the first
+ * n_floats of net->n_gradients floats.  Parameters that layers share get the sum of what each would give them.
  * With dropout: the masks of training step `step`. */
 void fnn_gradients(fnn_plan *plan, const float *params, const fnn_data *data, fnn_loss loss, int dropout, uint64_t seed,
                    uint32_t step, float *gradients, fnn_metrics *metrics);

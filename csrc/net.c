@@ -8,17 +8,22 @@ fnn_net *fnn_net_create(const fnn_input *input, const fnn_layer *layers, int64_t
     if (net == NULL) return NULL;
     net->input = *input;
     net->n_layers = n_layers;
-    int64_t offset = 0, n_in = input->n_in;
+    int64_t n_in = input->n_in;
     for (int64_t l = 0; l < n_layers; l++) {
         fnn_layer *layer = &net->layers[l];
         *layer = layers[l];
         layer->n_in = n_in;
-        layer->w = offset;
+        layer->w = layer->g = layer->same_as > 0 ? net->layers[layer->same_as - 1].w : net->n_floats;
         layer->b = layer->w + fnn_panels(layer->n_out) * n_in * FNN_LANES;
-        offset = layer->b + fnn_panels(layer->n_out) * FNN_LANES;
+        if (layer->same_as == 0) net->n_floats += fnn_layer_floats(layer);
         n_in = layer->n_out;
     }
-    net->n_floats = offset;
+    net->n_gradients = net->n_floats;
+    for (int64_t l = 0; l < n_layers; l++) {
+        if (layers[l].same_as == 0) continue;
+        net->layers[l].g = net->n_gradients;
+        net->n_gradients += fnn_layer_floats(&net->layers[l]);
+    }
     return net;
 }
 
@@ -61,7 +66,7 @@ double fnn_penalty(const fnn_net *net, const float *params, const fnn_restraint 
     double sum = 0;
     for (int64_t l = 0; l < net->n_layers; l++) {
         const fnn_layer *layer = &net->layers[l];
-        sum += penalty_of(params + layer->w, layer->b - layer->w, restraints[l]);
+        if (layer->same_as == 0) sum += penalty_of(params + layer->w, layer->b - layer->w, restraints[l]);
     }
     return sum;
 }

@@ -69,7 +69,7 @@ static void lay_out(fnn_plan *plan, cursor *at, const fnn_data *like) {
         memory->dy = take_panels(at, layer->n_out, n_batch);
     }
     if (plan->training) {
-        plan->gradients = take(at, net->n_floats, sizeof(float));
+        plan->gradients = take(at, net->n_gradients, sizeof(float));
         plan->squares = take(at, FNN_SLOTS(net), sizeof(double));
         plan->sinks = take(at, plan->n_threads * 2 * net->n_layers, sizeof(fnn_sink));
         plan->perf = take(at, plan->n_threads * FNN_PERF(net->n_layers), sizeof(int64_t));

@@ -30,7 +30,7 @@ struct fnn_plan {
     fnn_columns columns;  /* the same as lists; training only */
     int64_t *cursors;     /* n_batch a thread, for lists */
     uint16_t *keep_input; /* bits of the input's dropout, NULL where there is none or not training */
-    float *gradients;     /* a parameter block; training only */
+    float *gradients;     /* a block of gradients; training only */
     fnn_sink *sinks;      /* where gradients go: 2 * n_layers a thread; training only */
     float *losses;        /* a slot a row */
     int32_t *hits;

@@ -218,10 +218,23 @@ typedef struct pass {
     int64_t deadline, row;
     int stop;
     fnn_link link;
-    float *out;
+    float *out;         /* predictions, */
+    float *const *outs; /* or activities of each layer, */
     fnn_loss loss;
-    fnn_metrics *metrics; /* NULL: predict into out */
+    fnn_metrics *metrics; /* or losses and hits; the others are NULL */
 } pass;
+
+/* One batch's activities of layer l, from panels to rows. */
+static void copy_activities(float *out, const batch *b, int64_t l, const fnn_worker *me) {
+    const int64_t n_out = b->plan->net->layers[l].n_out;
+    const float *y = b->plan->layers[l].y;
+    for (int64_t panel = me->part.index; panel < fnn_panels(n_out); panel += me->part.count) {
+        const int64_t first = panel * FNN_LANES, lanes = n_out - first < FNN_LANES ? n_out - first : FNN_LANES;
+        for (int64_t i = 0; i < b->n_rows; i++)
+            memcpy(out + (b->first + i) * n_out + first, y + (panel * b->n_rows + i) * FNN_LANES,
+                   (size_t)lanes * sizeof(float));
+    }
+}
 
 static void pass_body(void *job, fnn_worker *me) {
     pass *p = job;
@@ -231,9 +244,10 @@ static void pass_body(void *job, fnn_worker *me) {
     for (b.first = p->row; b.first < p->data->n_rows; b.first += b.n_rows) {
         b.n_rows = p->data->n_rows - b.first < plan->n_batch ? p->data->n_rows - b.first : plan->n_batch;
         forward(&b, me);
-        if (p->metrics != NULL)
-            loss(&b, me);
-        else
+        if (p->metrics != NULL) loss(&b, me);
+        for (int64_t l = 0; p->outs != NULL && l < plan->net->n_layers; l++)
+            if (p->outs[l] != NULL) copy_activities(p->outs[l], &b, l, me);
+        if (p->out != NULL)
             plan->kernels->output(p->out + b.first * n_out, plan->layers[plan->net->n_layers - 1].out, p->link,
                                   own_work(plan, me), b.n_rows, n_out, me->part);
         if (me->part.index == 0) {
@@ -249,6 +263,14 @@ static void pass_body(void *job, fnn_worker *me) {
 void fnn_predict(fnn_plan *plan, const float *params, const fnn_data *data, fnn_link link, int64_t budget_ns,
                  int64_t *row, float *out) {
     pass p = {.plan = plan, .params = params, .data = data, .link = link, .out = out, .row = *row};
+    p.deadline = now_ns() + budget_ns;
+    fnn_team_run(plan->n_threads, pass_body, &p);
+    *row = p.row;
+}
+
+void fnn_activities(fnn_plan *plan, const float *params, const fnn_data *data, int64_t budget_ns, int64_t *row,
+                    float *const *outs) {
+    pass p = {.plan = plan, .params = params, .data = data, .outs = outs, .row = *row};
     p.deadline = now_ns() + budget_ns;
     fnn_team_run(plan->n_threads, pass_body, &p);
     *row = p.row;
@@ -270,7 +292,8 @@ static fnn_sink *own_sinks(const fnn_plan *plan, fnn_sink prototype, const uint8
     fnn_sink *sinks = plan->sinks + me->part.index * n_variables;
     for (int64_t i = 0; i < n_variables; i++) {
         const fnn_layer *layer = &plan->net->layers[i / 2];
-        const int64_t at = i % 2 == 0 ? layer->w : layer->b;
+        const int64_t w = prototype.update == FNN_STORE ? layer->g : layer->w;
+        const int64_t at = i % 2 == 0 ? w : w + layer->b - layer->w;
         sinks[i] = prototype;
         sinks[i].w += at;
         if (sinks[i].v != NULL) sinks[i].v += at;
@@ -295,6 +318,24 @@ static void mask_weights(batch *b, float *block, const uint8_t *trainable, fnn_w
     if (any) meet(b, me);
 }
 
+/* What layers that use the same parameters have stored apart is summed where the first has stored its own, in ascending
+ * order of the layers. */
+static void sum_shared(float *gradients, batch *b, fnn_worker *me) {
+    const fnn_net *net = b->plan->net;
+    if (!fnn_shares(net)) return;
+    for (int64_t l = 0; l < net->n_layers; l++) {
+        const fnn_layer *layer = &net->layers[l];
+        if (layer->same_as == 0) continue;
+        float *sum = gradients + net->layers[layer->same_as - 1].g;
+        const float *more = gradients + layer->g;
+        const int64_t n = fnn_layer_floats(layer);
+        const int64_t end = n * (me->part.index + 1) / me->part.count;
+        for (int64_t i = n * me->part.index / me->part.count; i < end; i++) sum[i] += more[i];
+        took(b, of_layer(l, BACKWARD_WEIGHT));
+    }
+    meet(b, me);
+}
+
 typedef struct gradients_job {
     batch b;
     float *gradients;
@@ -309,6 +350,7 @@ static void gradients_body(void *job, fnn_worker *me) {
     loss(&b, me);
     if (me->part.index == 0) *g->metrics = sum_slots(&b);
     backward(&b, me);
+    sum_shared(g->gradients, &b, me);
     mask_weights(&b, g->gradients, NULL, me);
 }
 
@@ -349,10 +391,14 @@ static range variable_at(const fnn_net *net, int64_t i) {
     return (range){layer->b, layer->b + fnn_panels(layer->n_out) * FNN_LANES};
 }
 
+/* Whether it is not that of an earlier layer. */
+static int has_own(const fnn_net *net, int64_t i) { return net->layers[i / 2].same_as == 0; }
+
 /* Gradients that were stored go where a fused backward pass would have taken them. */
 static void update_parameters(batch *b, const fnn_sink *sinks, float factor, const fnn_worker *me) {
     const fnn_plan *plan = b->plan;
     for (int64_t i = 0; i < 2 * plan->net->n_layers; i++) {
+        if (!has_own(plan->net, i)) continue;
         const range at = variable_at(plan->net, i);
         plan->kernels->update(&sinks[i], plan->gradients + at.begin, factor, at.end - at.begin, me->part);
         took(b, of_layer(i / 2, BACKWARD_WEIGHT));
@@ -408,7 +454,7 @@ static void constrain(const training *t, batch *b, fnn_worker *me) {
     for (int64_t l = 0; l < t->plan->net->n_layers; l++) {
         const fnn_layer *layer = &t->plan->net->layers[l];
         const float radius = t->epoch->restraints[l].max_norm;
-        if (radius == 0 || !t->epoch->trainable[2 * l]) continue;
+        if (radius == 0 || layer->same_as != 0 || !t->epoch->trainable[2 * l]) continue;
         t->plan->kernels->max_norm(t->params + layer->w, radius, layer->n_in, layer->n_out, me->part);
         took(b, of_layer(l, BACKWARD_WEIGHT));
     }
@@ -430,8 +476,9 @@ static double gradient_norm(const training *t, batch *b, fnn_worker *me) {
     const fnn_plan *plan = t->plan;
     int64_t slots = 0;
     for (int64_t i = 0; i < 2 * plan->net->n_layers; i++) {
+        if (!has_own(plan->net, i) || !t->epoch->trainable[i]) continue;
         const range at = variable_at(plan->net, i);
-        for (int64_t g = at.begin; g < at.end && t->epoch->trainable[i]; g += FNN_SLOT, slots++)
+        for (int64_t g = at.begin; g < at.end; g += FNN_SLOT, slots++)
             if (slots % me->part.count == me->part.index)
                 plan->squares[slots] = sum_squares(plan->gradients + g, at.end - g < FNN_SLOT ? at.end - g : FNN_SLOT);
         took(b, of_layer(i / 2, BACKWARD_WEIGHT));
@@ -448,7 +495,7 @@ static float clip_gradients(const training *t, batch *b, fnn_worker *me) {
     fnn_epoch *epoch = t->epoch;
     for (int64_t i = 0; epoch->clip_value > 0 && i < 2 * plan->net->n_layers; i++) {
         const range at = variable_at(plan->net, i);
-        if (epoch->trainable[i])
+        if (has_own(plan->net, i) && epoch->trainable[i])
             plan->kernels->clip(plan->gradients + at.begin, epoch->clip_value, at.end - at.begin, me->part);
         took(b, of_layer(i / 2, BACKWARD_WEIGHT));
     }
@@ -461,10 +508,12 @@ static float clip_gradients(const training *t, batch *b, fnn_worker *me) {
 
 static void descend(const training *t, batch *b, int64_t step, fnn_worker *me) {
     const fnn_sink store = {.update = FNN_STORE, .w = t->plan->gradients};
-    const int unfused = t->epoch->unfused || t->epoch->clip_value > 0 || t->epoch->clip_norm > 0;
+    const int unfused =
+        t->epoch->unfused || t->epoch->clip_value > 0 || t->epoch->clip_norm > 0 || fnn_shares(t->plan->net);
     b->sinks = unfused ? own_sinks(t->plan, store, t->epoch->trainable, me) : own_updates(t, step, me);
     backward(b, me);
     if (unfused) {
+        sum_shared(t->plan->gradients, b, me);
         mask_weights(b, t->plan->gradients, t->epoch->trainable, me);
         const float factor = clip_gradients(t, b, me);
         update_parameters(b, own_updates(t, step, me), factor, me);

@@ -42,14 +42,16 @@ from .initializers import (
 )
 from .layers import Dense, Dropout, Rescaling
 from .losses import SigmoidCrossEntropy, SoftmaxCrossEntropy, SquaredError
-from .network import Network, Variable, load
+from .network import Network, load
 from .neuron import Neuron, Perceptron
 from .optimizers import SGD, Adam, RMSProp
 from .regularizers import L1, L2, MaxNorm
 from .runtime import available_isas, isa, num_threads, set_num_threads, show_config, use_isa
 from .schedules import CosineDecay, ExponentialDecay, LinearWarmup, OneCycle, PiecewiseConstant, StepDecay, Warmup
+from .scopes import Scope
 from .tensorboard import TensorBoard
 from .trainer import Trainer
+from .variables import Variable
 
 if TYPE_CHECKING:
     from . import datasets, plots
@@ -85,6 +87,7 @@ __all__ = [
     "RandomNormal",
     "RandomUniform",
     "Rescaling",
+    "Scope",
     "SigmoidCrossEntropy",
     "SoftmaxCrossEntropy",
     "SquaredError",

@@ -54,9 +54,11 @@ cdef extern from "fnn.h" nogil:
         int64_t n_out
         fnn_activation activation
         fnn_dropout dropout
+        int64_t same_as
         int64_t w
         int64_t b
         const float *mask
+        int64_t g
 
     ctypedef struct fnn_input:
         int64_t n_in
@@ -68,9 +70,11 @@ cdef extern from "fnn.h" nogil:
         fnn_input input
         int64_t n_layers
         int64_t n_floats
+        int64_t n_gradients
         fnn_layer *layers
 
     fnn_net *fnn_net_create(const fnn_input *input, const fnn_layer *layers, int64_t n_layers)
+    int64_t fnn_layer_floats(const fnn_layer *layer)
     void fnn_pack(float *packed, const float *matrix, int64_t n_in, int64_t n_out)
     void fnn_unpack(float *matrix, const float *packed, int64_t n_in, int64_t n_out)
 
@@ -160,6 +164,8 @@ cdef extern from "fnn.h" nogil:
     int fnn_threads_worth(const fnn_net *net, int64_t n_batch, int n_threads)
     void fnn_predict(fnn_plan *plan, const float *params, const fnn_data *data, fnn_link link, int64_t budget_ns,
                      int64_t *row, float *out)
+    void fnn_activities(fnn_plan *plan, const float *params, const fnn_data *data, int64_t budget_ns, int64_t *row,
+                        float **outs)
     void fnn_evaluate(fnn_plan *plan, const float *params, const fnn_data *data, fnn_loss loss, int64_t budget_ns,
                       int64_t *row, fnn_metrics *metrics)
     void fnn_gradients(fnn_plan *plan, const float *params, const fnn_data *data, fnn_loss loss, int dropout,

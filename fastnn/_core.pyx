@@ -16,7 +16,7 @@ from cpython.buffer cimport (
 
 from ._arrays import as_csr, as_parameter, as_rows, as_targets, is_csr
 
-from libc.string cimport memset
+from libc.string cimport memcpy, memset
 
 cdef extern from "Python.h":
     int PyErr_CheckSignals() except -1
@@ -322,15 +322,62 @@ cdef class Plan:
         fnn_plan_poison(self.c, byte)
 
 
+cdef class Shared:
+    """Values of a layer that several networks hold, the latest of any of them.
+
+    Each network works on a copy of its own: it pulls what others have changed before it works, and pushes what it has
+    changed.  The lock is taken for a copy alone, last of all locks.
+    """
+    cdef float *values
+    cdef object lock
+    cdef int64_t version
+
+    def __cinit__(self, int64_t n_floats):
+        self.lock = allocate_lock()
+        self.values = <float *>fnn_alloc(n_floats * sizeof(float))
+        if self.values == NULL:
+            check(FNN_ERR_MEMORY)
+
+    def __dealloc__(self):
+        fnn_free(self.values)
+
+
+cdef class Tie:
+    """A network's end of a Shared: of which layer, where in the parameter block, and which version it has."""
+    cdef Shared shared
+    cdef int64_t layer, start, n_bytes, version
+
+    def __cinit__(self, Shared shared not None, int64_t layer, int64_t start, int64_t n_floats):
+        self.shared, self.layer, self.start = shared, layer, start
+        self.n_bytes = n_floats * sizeof(float)
+        self.version = -1  # none yet
+
+    cdef int pull(self, float *params) except -1:
+        if self.version != self.shared.version:
+            with self.shared.lock:
+                memcpy(params + self.start, self.shared.values, self.n_bytes)
+                self.version = self.shared.version
+        return 0
+
+    cdef int push(self, const float *params) except -1:
+        with self.shared.lock:
+            memcpy(self.shared.values, params + self.start, self.n_bytes)
+            self.shared.version += 1
+            self.version = self.shared.version
+        return 0
+
+
 cdef class Net:
     """A network's description and parameters.  A lock of its own lets threads share it."""
     cdef fnn_net *c
     cdef float *params
     cdef readonly object lock
+    cdef list ties  # None: no layer is another network's too
     cdef Plan pass_plan
     cdef Predictor own_predictor
 
-    def __cinit__(self, int64_t n_in, double scale, double offset, input_dropout, layers):
+    def __cinit__(self, int64_t n_in, double scale, double offset, input_dropout, layers, same_as=()):
+        """same_as: of each layer, 0 or 1 + the earlier layer whose parameters it uses; (): all have their own."""
         cdef fnn_input c_input
         cdef fnn_layer *c_layers
         c_input.n_in = n_in
@@ -346,6 +393,8 @@ cdef class Net:
                 c_layers[i].n_out = n_out
                 c_layers[i].activation = ACTIVATIONS[activation]
                 c_layers[i].dropout = dropout_of(dropout)
+            for i, owner in enumerate(same_as):
+                c_layers[i].same_as = owner
             self.c = fnn_net_create(&c_input, c_layers, len(layers))
         finally:
             fnn_free(c_layers)
@@ -369,6 +418,45 @@ cdef class Net:
     @property
     def n_out(self):
         return self.c.layers[self.c.n_layers - 1].n_out
+
+    def share(self, int64_t layer):
+        """The values of a layer that has its own, for other networks to join."""
+        cdef Tie tie
+        with self.lock:
+            for tie in self.ties or ():
+                if tie.layer == layer:
+                    return tie.shared
+            tie = self.add_tie(layer, Shared(fnn_layer_floats(&self.c.layers[layer])))
+            tie.push(self.params)
+            return tie.shared
+
+    def join(self, int64_t layer, Shared shared not None):
+        """From now on this layer's values are those.  Its shape must be the same."""
+        with self.lock:
+            self.add_tie(layer, shared)
+
+    cdef Tie add_tie(self, int64_t layer, Shared shared):
+        cdef fnn_layer *c = &self.c.layers[layer]
+        cdef Tie tie = Tie(shared, layer, c.w, fnn_layer_floats(c))
+        self.ties = [*(self.ties or ()), tie]
+        return tie
+
+    cdef int pull(self) except -1:
+        """Called with the lock held, before parameters are used."""
+        cdef Tie tie
+        if self.ties is not None:
+            for tie in self.ties:
+                tie.pull(self.params)
+        return 0
+
+    cdef int push(self, const uint8_t *changed) except -1:
+        """The same after they were changed; changed: a flag for W and b of each layer."""
+        cdef Tie tie
+        if self.ties is not None:
+            for tie in self.ties:
+                if changed[2 * tie.layer] or changed[2 * tie.layer + 1]:
+                    tie.push(self.params)
+        return 0
 
     cdef int64_t place(self, int layer, str which, int64_t *rows) except -1:
         """Where a variable starts in a parameter block, and as a matrix of how many rows."""
@@ -394,15 +482,21 @@ cdef class Net:
     def matrix(self, int layer, str which):
         """A copy of a layer's "W" (n_in, n_out) or "b" (n_out,)."""
         with self.lock:
+            self.pull()
             return self.unpack(self.params, layer, which)
 
     def assign(self, int layer, str which, value, str name):
         cdef int64_t rows, place = self.place(layer, which, &rows), n_out = self.c.layers[layer].n_out
         cdef object shape = (rows, n_out)
+        cdef Tie tie
         matrix = as_parameter(value, shape if which == "W" else shape[1:], name)
         cdef const float[:, ::1] view = matrix.reshape(shape)
         with self.lock:
+            self.pull()
             fnn_pack(self.params + place, &view[0, 0], rows, n_out)
+            for tie in self.ties or ():
+                if tie.layer == layer:
+                    tie.push(self.params)
 
     def is_finite(self):
         """Whether no parameter is infinite or NaN."""
@@ -415,8 +509,10 @@ cdef class Net:
         cdef fnn_moments moments
         counts = np.empty(edges.shape[0] - 1, np.int64)
         cdef int64_t[::1] view = counts
-        with self.lock, nogil:
-            moments = fnn_histogram(&view[0], self.params + place, rows, n_out, &edges[0], view.shape[0])
+        with self.lock:
+            self.pull()
+            with nogil:
+                moments = fnn_histogram(&view[0], self.params + place, rows, n_out, &edges[0], view.shape[0])
         return counts, moments.finite, moments.min, moments.max, moments.sum, moments.squares
 
     def threads_worth(self, int64_t n_batch, int limit):
@@ -465,10 +561,36 @@ cdef class Net:
         while row < data.c.n_rows:
             with self.lock:
                 plan = self.plan_for_pass(n_threads, data)
+                self.pull()
                 with nogil:
                     fnn_predict(plan.c, self.params, &data.c, c_link, BUDGET_NS, &row, &view[0, 0])
             PyErr_CheckSignals()
         return out
+
+    def activities(self, Data data not None, layers, int n_threads):
+        """What each of these layers puts out, in prediction mode: float32 (n, n_out) by the layer's number."""
+        cdef float **outs = <float **>fnn_alloc(self.c.n_layers * sizeof(float *))
+        cdef float[:, ::1] view
+        cdef int64_t row = 0
+        cdef Plan plan
+        if outs == NULL:
+            check(FNN_ERR_MEMORY)
+        found = {}
+        try:
+            for layer in layers:
+                found[layer] = np.empty((data.c.n_rows, self.c.layers[<int64_t>layer].n_out), np.float32)
+                view = found[layer]
+                outs[<int64_t>layer] = &view[0, 0] if data.c.n_rows > 0 else NULL
+            while row < data.c.n_rows:
+                with self.lock:
+                    plan = self.plan_for_pass(n_threads, data)
+                    self.pull()
+                    with nogil:
+                        fnn_activities(plan.c, self.params, &data.c, BUDGET_NS, &row, outs)
+                PyErr_CheckSignals()
+        finally:
+            fnn_free(outs)
+        return found
 
     def evaluate(self, Data data not None, str loss, int n_threads, so_far=(0.0, 0, 0)):
         """Sum of the rows' losses, number of units judged right, number of rows.
@@ -483,13 +605,14 @@ cdef class Net:
         while row < data.c.n_rows:
             with self.lock:
                 plan = self.plan_for_pass(n_threads, data)
+                self.pull()
                 with nogil:
                     fnn_evaluate(plan.c, self.params, &data.c, c_loss, BUDGET_NS, &row, &metrics)
             PyErr_CheckSignals()
         return metrics.loss, metrics.hits, metrics.rows
 
     def gradients(self, Data data not None, str loss, int n_threads, dropout=None, poison=None):
-        """Sum of the rows' losses, and the gradients of the mean loss: W and b of each layer in turn.
+        """Sum of the rows' losses, and the gradients of the mean loss: W and b of each layer in turn that has its own.
 
         dropout: None for none, or (seed, step) for the masks of that training step.
         """
@@ -499,16 +622,19 @@ cdef class Net:
         cdef uint64_t seed
         cdef uint32_t step
         cdef Plan plan = Plan(self, data.c.n_rows, True, n_threads, data)
-        cdef float *block = <float *>fnn_alloc(self.c.n_floats * sizeof(float))
+        cdef float *block = <float *>fnn_alloc(self.c.n_gradients * sizeof(float))
         if block == NULL:
             check(FNN_ERR_MEMORY)
         try:
             if poison is not None:
                 plan.poison(poison)
             seed, step = dropout or (0, 0)
-            with self.lock, nogil:
-                fnn_gradients(plan.c, self.params, &data.c, c_loss, is_drawn, seed, step, block, &metrics)
-            return metrics.loss, [self.unpack(block, i // 2, "Wb"[i % 2]) for i in range(2 * self.c.n_layers)]
+            with self.lock:
+                self.pull()
+                with nogil:
+                    fnn_gradients(plan.c, self.params, &data.c, c_loss, is_drawn, seed, step, block, &metrics)
+            owners = [i for i in range(self.c.n_layers) if self.c.layers[<int64_t>i].same_as == 0]
+            return metrics.loss, [self.unpack(block, i, which) for i in owners for which in "Wb"]
         finally:
             fnn_free(block)
 
@@ -618,12 +744,14 @@ cdef class Predictor:
         if self.work * n_rows < SHORT_WORK:
             data.x, data.n_rows = x.buf, n_rows
             self.acquire()
+            net.pull()
             fnn_predictor_run(self.c, net.params, &data, link, out)
             self.release()
             return 0
         while row < n_rows:
             data.x, data.n_rows = <char *>x.buf + row * x.strides[0], min(at_once, n_rows - row)
             self.acquire()
+            net.pull()
             with nogil:
                 fnn_predictor_run(self.c, net.params, &data, link, out + row * n_out)
             self.release()
@@ -695,14 +823,15 @@ cdef class Training:
         fnn_free(self.restraints)
 
     def get_state(self):
-        """Copies of the velocity or the moments, by name: W (n_in, n_out) and b (n_out,) of each layer in turn."""
+        """Copies of the velocity or the moments, by name: W (n_in, n_out) and b (n_out,) of each layer with its own."""
         cdef int64_t at
+        own = [layer for layer in range(self.net.c.n_layers) if self.net.c.layers[<int64_t>layer].same_as == 0]
         cdef float *block
         state = {}
         with self.net.lock:
             for at, name in enumerate(self.blocks):
                 block = self.state + at * self.net.c.n_floats
-                state[name] = [self.net.unpack(block, i // 2, "Wb"[i % 2]) for i in range(2 * self.net.c.n_layers)]
+                state[name] = [self.net.unpack(block, layer, which) for layer in own for which in "Wb"]
         return state
 
     def set_state(self, str name, int layer, str which, value):
@@ -720,6 +849,7 @@ cdef class Training:
     def penalty(self):
         """What the restraints add to the loss, at the parameters as they are."""
         with self.net.lock:
+            self.net.pull()
             return fnn_penalty(self.net.c, self.net.params, self.restraints)
 
     cdef int make_plan(self, int64_t n_batch, int n_threads, Data data) except -1:
@@ -787,8 +917,11 @@ cdef class Training:
                 began = perf_counter()
                 if pace is not None:
                     threads = pace.threads
-                with self.net.lock, nogil:
-                    status = fnn_train(self.plan.c, self.net.params, self.state, &epoch, threads, BUDGET_NS)
+                with self.net.lock:
+                    self.net.pull()
+                    with nogil:
+                        status = fnn_train(self.plan.c, self.net.params, self.state, &epoch, threads, BUDGET_NS)
+                    self.net.push(&trainable[0])
                 if status == FNN_ERR_DIVERGED:
                     raise Diverged(epoch.step)
                 check(status)

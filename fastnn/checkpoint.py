@@ -220,9 +220,10 @@ def _trainer(network: Network, file: _File) -> Trainer:
     text, tensors = file.text, file.tensors
     trainer = Trainer(network, **{name: _from_json(value) for name, value in text["arguments"].items()})
     training = trainer._training
+    places = [(i, which) for i, place in enumerate(network._places) if place.first == i for which in "Wb"]
     for name in training.get_state():
-        for i, of in enumerate(network.variables):
-            training.set_state(name, i // 2, "Wb"[i % 2], tensors[f"{name}:{of}"])
+        for (i, which), of in zip(places, network.variables, strict=True):
+            training.set_state(name, i, which, tensors[f"{name}:{of}"])
     training.step, training.epoch = text["step"], text["epoch"]
     columns = {name: tensors[f"history:{name}"].tolist() for name in text["history"]}
     trainer.history = History(columns, text["perf"])

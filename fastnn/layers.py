@@ -1,10 +1,11 @@
 """Layers: what a network is made of. Small frozen descriptions without arithmetic and without weights.
 
-Two equal descriptions may stand for two layers: a network tells layers apart by their place, not by equality.
+Two equal descriptions are two layers; one object is one layer, wherever it is placed. A Dense object gets its variables
+in the first network that it is placed in, and has them in every other place and network: they share the values.
 """
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -74,7 +75,11 @@ class Dense(Layer):
         relu     f(z) = max(z, 0)
         softmax  f(z)_j = exp(z_j) / sum_k exp(z_k); last layer alone, folded into the loss
 
-    units: a positive integer. initializer, bias_initializer: a name or an Initializer, for W and for b.
+    One object in several places, of one network or of several, is one layer with one W and one b: gradients of its
+    places in a network are summed, and what one network learns the others know. A copy of it is a new layer.
+
+    units: a positive integer. initializer, bias_initializer: a name or an Initializer, for W and for b; None leaves the
+    variable without values, and whoever uses it before it is assigned gets a RuntimeError.
     regularizer: an L1 or an L2 for W; None: the Trainer's, if it has one. constraint: a MaxNorm for W.
     mask: 0 and 1, (n_in, units): where it is 0, there is no connection: the weight is +0 from the beginning, its
     gradient is 0, and no update, whatever the optimiser, moves it. None: all connections.
@@ -87,8 +92,8 @@ class Dense(Layer):
 
     units: int
     activation: str = "linear"
-    initializer: str | Initializer = field(default="he", kw_only=True)
-    bias_initializer: str | Initializer = field(default="zeros", kw_only=True)
+    initializer: str | Initializer | None = field(default="he", kw_only=True)
+    bias_initializer: str | Initializer | None = field(default="zeros", kw_only=True)
     regularizer: Regularizer | None = field(default=None, kw_only=True)
     constraint: MaxNorm | None = field(default=None, kw_only=True)
     mask: "ArrayLike | Mask | None" = field(default=None, kw_only=True)
@@ -98,8 +103,8 @@ class Dense(Layer):
         self._set(
             units=_checks.integer("units", self.units, 1),
             activation=_checks.choice("activation", self.activation, ACTIVATIONS),
-            initializer=initializers.get(self.initializer),
-            bias_initializer=initializers.get(self.bias_initializer, argument="bias_initializer"),
+            initializer=_initializer("initializer", self.initializer),
+            bias_initializer=_initializer("bias_initializer", self.bias_initializer),
             regularizer=regularizers.check("regularizer", self.regularizer),
             constraint=regularizers.check_constraint("constraint", self.constraint),
             mask=_check_mask(self.mask, self.units),
@@ -109,6 +114,10 @@ class Dense(Layer):
     def to_config(self) -> dict[str, Any]:
         config = super().to_config()
         return config | {"mask": None if self.mask is None else np.asarray(self.mask).tolist()}
+
+    def __getstate__(self) -> dict[str, Any]:
+        """For copies and pickles, which are new layers: the description without its variables."""
+        return {f.name: getattr(self, f.name) for f in fields(self)}
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -184,13 +193,22 @@ def _check_mask(mask: "ArrayLike | Mask | None", units: int) -> Mask | None:
     return mask
 
 
+def _initializer(argument: str, value: str | Initializer | None) -> Initializer | None:
+    return None if value is None else initializers.get(value, argument=argument)
+
+
+def is_name(text: str) -> bool:
+    """Whether layers and scopes may be called so."""
+    return _NAME.fullmatch(text) is not None
+
+
 def _check_name(name: str | None) -> str | None:
     expected = 'None or a name such as "scope/hidden_1"'
     if name is None:
         return None
     if not isinstance(name, str):
         raise _checks.wrong_kind("name", expected, name)
-    if not _NAME.fullmatch(name):
+    if not is_name(name):
         raise _checks.wrong_value("name", expected, name)
     return str(name)
 

@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from . import _checks, _core, runtime
-from . import layers as _layers
+from . import _checks, _core, _places, runtime
 from . import losses as _losses
 from ._arrays import as_parameter
-from ._devices import place
+from ._devices import place as place_on
 from ._files import read_safetensors, write_atomically
+from ._places import Place
 from ._seeds import as_seed
 from ._stream import Stream, is_streamed
-from .histogram import Histogram, as_edges
 from .layers import Dense, Dropout, Layer, Mask, Rescaling
+from .scopes import Scope
+from .variables import Variables, draw_values, take_variables
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -32,99 +33,6 @@ _MAX_BATCH = 2**31 - 1
 _MAX_PARAMETERS = 2**40  # 4 TiB; keeps the C side's sizes, padded to panels, far inside 64 bits
 
 
-class Variable:
-    """One named parameter of a network: "hidden_1/W" (n_in, n_out) or "hidden_1/b" (n_out,), float32.
-
-    trainable: False freezes it, from the next epoch on.
-    """
-
-    def __init__(
-        self, net: _core.Net, name: str, layer: int, which: str, shape: tuple[int, ...], mask: Mask | None = None
-    ) -> None:
-        self._net, self._layer, self._which, self._mask = net, layer, which, mask
-        self.name = name
-        self.shape = shape
-        self.trainable = True
-
-    @property
-    def size(self) -> int:
-        """Number of values."""
-        return int(np.prod(self.shape))
-
-    @property
-    def n_parameters(self) -> int:
-        """Number of values that are not masked: of a matrix with a mask those of its connections."""
-        return self.size if self._mask is None else self._mask.n_connections
-
-    @property
-    def value(self) -> NDArray[np.float32]:
-        """A read-only copy of the values."""
-        array: NDArray[np.float32] = self._net.matrix(self._layer, self._which)
-        array.flags.writeable = False
-        return array
-
-    def assign(self, value: ArrayLike) -> None:
-        """Sets all values.
-
-        TypeError: not numbers. ValueError: another shape, a value that is not finite, or one that is not 0 where the
-        layer's mask is.
-        """
-        if self._mask is not None:
-            value = self._masked(as_parameter(value, self.shape, self.name), self._mask)
-        self._net.assign(self._layer, self._which, value, self.name)
-
-    def histogram(self, edges: ArrayLike | None = None) -> Histogram:
-        """How the values are distributed, counted where they lie: see ``Histogram``.
-
-        edges: (n_bins + 1,) finite and ascending; None: those of TensorBoard, between which all values lie.
-        TypeError, ValueError: edges are none of these.
-        """
-        checked = as_edges(edges)
-        counts, n_finite, *moments = self._net.histogram(self._layer, self._which, checked)
-        return Histogram(counts, checked, self.size, n_finite, *moments)
-
-    def _masked(self, value: NDArray[np.float32], mask: Mask) -> NDArray[np.float32]:
-        is_free = np.asarray(mask, bool)
-        wrong = np.argwhere((value != 0) & ~is_free)
-        if len(wrong) > 0:
-            at = tuple(int(i) for i in wrong[0])
-            raise ValueError(f"{self.name} must be 0 where its mask is, got {value[at]} at {at}")
-        return np.where(is_free, value, np.float32(0))
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
-        if copy is False:
-            raise ValueError(f"{self.name} cannot be had without a copy: the engine stores it in panels")
-        return self.value if dtype is None else self.value.astype(dtype, copy=False)
-
-    def __repr__(self) -> str:
-        return f"Variable({self.name!r}, shape={self.shape}{'' if self.trainable else ', trainable=False'})"
-
-
-class Variables(Mapping[str, Variable]):
-    """A network's variables by name, in the order of its layers; ``variables[name] = array`` assigns."""
-
-    def __init__(self, variables: Sequence[Variable]) -> None:
-        self._by_name = {variable.name: variable for variable in variables}
-
-    def __getitem__(self, name: str) -> Variable:
-        try:
-            return self._by_name[name]
-        except KeyError:
-            raise KeyError(f"no variable {name!r}; there are {', '.join(self._by_name)}") from None
-
-    def __setitem__(self, name: str, value: ArrayLike) -> None:
-        self[name].assign(value)
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._by_name)
-
-    def __len__(self) -> int:
-        return len(self._by_name)
-
-    def __repr__(self) -> str:
-        return f"Variables({', '.join(map(repr, self.values()))})"
-
-
 class Network:
     """A feed-forward network.
 
@@ -132,9 +40,12 @@ class Network:
     at most one ``Dropout`` behind it; none behind the last. The last layer's activation may be "softmax".
     seed: initial values, and the streams of a Trainer, are functions of it: an integer from 0 to 2**64 - 1, a
     SeedSequence, a Generator, or None for fresh entropy, which ``net.seed`` then tells.
+    scope: a Scope, whose name precedes the variables' names, and which knows which of them exist.
     device: where the parameters live and the work is done: "cpu:0", "gpu:0" and so on, of ``fnn.devices()``, or "auto"
     for a GPU if there is one. allow_soft_placement: "cpu:0" takes the place of a missing device, with a warning on the
     logger "fastnn". log_device_placement: print what runs where, a line each layer; a Trainer adds its own lines.
+
+    A Dense object that stands in several places, or in another network too, has one W and one b in all of them.
 
     ``link`` turns the last layer's outputs into what they mean: "softmax" (classes), "sigmoid" (labels), "identity"
     (values), or None before a loss or a softmax layer has said so.
@@ -149,6 +60,7 @@ class Network:
         n_in: int,
         layers: Sequence[Layer],
         *,
+        scope: Scope | None = None,
         seed: Seed = None,
         device: str = "cpu:0",
         allow_soft_placement: bool = False,
@@ -159,16 +71,20 @@ class Network:
         self.seed = as_seed(seed)
         allow_soft_placement = _checks.flag("allow_soft_placement", allow_soft_placement)
         self._is_placement_logged = _checks.flag("log_device_placement", log_device_placement)
-        self._placement = place(device, allow_soft_placement=allow_soft_placement)
-        self._dense = _name_layers([layer for layer in self.layers if isinstance(layer, Dense)])
+        self._placement = place_on(device, allow_soft_placement=allow_soft_placement)
+        self.scope = _check_scope(scope)
+        prefix = f"{self.scope.name}/" if self.scope is not None else ""
+        self._places = _places.find_places(self.n_in, self.layers, prefix)
+        self._dense = [(place.name, place.dense) for place in self._places]
         self.n_out = self._dense[-1][1].units
         self.metadata: dict[str, Any] = {}
         self.link: str | None = "softmax" if self._dense[-1][1].activation == "softmax" else None
         _check_size(self.n_in, [dense.units for _, dense in self._dense])
-        self._net = _build(self.n_in, self.layers)
+        self._net = _build(self.n_in, self.layers, self._places)
         self._set_masks()
-        self.variables = Variables(self._make_variables())
-        self._initialize()
+        variables = take_variables(self._net, self._places, self.scope, self.seed, seed is not None)
+        self.variables = Variables(variables)
+        self._waiting = [variable for variable in variables if not variable._storage.is_set]
         names = iter(name for name, _ in self._dense)
         self._log_placement(
             f"{next(names)}, {_described(layer)}" if isinstance(layer, Dense) else _described(layer)
@@ -185,29 +101,30 @@ class Network:
             self._placement.say(names)
 
     def _set_masks(self) -> None:
-        n_in = self.n_in
-        for i, (name, dense) in enumerate(self._dense):
-            if isinstance(dense.mask, Mask):
-                if dense.mask.shape[0] != n_in:
-                    raise ValueError(f"mask of {name!r} must have a row for each of {n_in} inputs, got {dense.mask!r}")
-                self._net.set_mask(i, np.asarray(dense.mask, np.float32))
-            n_in = dense.units
+        for i, place in enumerate(self._places):
+            mask = place.dense.mask
+            if isinstance(mask, Mask) and place.first == i:
+                if mask.shape[0] != place.n_in:
+                    expected = f"a row for each of {place.n_in} inputs"
+                    raise ValueError(f"mask of {place.name!r} must have {expected}, got {mask!r}")
+                self._net.set_mask(i, np.asarray(mask, np.float32))
 
-    def _make_variables(self) -> list[Variable]:
-        variables, n_in = [], self.n_in
-        for i, (name, dense) in enumerate(self._dense):
-            mask = dense.mask if isinstance(dense.mask, Mask) else None
-            variables.append(Variable(self._net, f"{name}/W", i, "W", (n_in, dense.units), mask))
-            variables.append(Variable(self._net, f"{name}/b", i, "b", (dense.units,)))
-            n_in = dense.units
-        return variables
+    def initialize(self, seed: Seed = None) -> None:
+        """Gives all variables first values again, those of a network of this seed; None: of ``net.seed``, which else
+        becomes it. Variables whose layers have no initializer keep what they have."""
+        self.seed = self.seed if seed is None else as_seed(seed)
+        draw_values(list(self.variables.values()), self._places, self.seed, only_of=None)
 
-    def _initialize(self) -> None:
-        for i, variable in enumerate(self.variables.values()):
-            dense = self._dense[i // 2][1]
-            initializer = dense.initializer if i % 2 == 0 else dense.bias_initializer
-            value = initializer(variable.shape, seed=self.seed, variable=i)  # type: ignore[operator]
-            variable.assign(value if variable._mask is None else value * np.asarray(variable._mask))
+    def _require_values(self) -> None:
+        """RuntimeError: a variable is to be used that has no values yet."""
+        for variable in self._waiting:
+            variable._require()
+        self._waiting = []  # what has values keeps them
+
+    def _trainable(self) -> NDArray[np.uint8]:
+        """Flags for the engine: W and b of each Dense layer in turn, shared ones at each of their places."""
+        names = [self._places[place.first].name for place in self._places]
+        return np.array([self.variables[f"{name}/{k}"].trainable for name in names for k in "Wb"], np.uint8)
 
     # ---- what it says ----
 
@@ -249,6 +166,7 @@ class Network:
         return f"and this network's link is {self.link!r}"
 
     def _predict(self, x: ArrayLike, link: str, num_threads: int | None) -> NDArray[np.float32]:
+        self._require_values()
         threads = _threads_allowed(num_threads)
         return Stream(self._net, x).predict(link, threads) if is_streamed(x) else self._net.predict(x, link, threads)
 
@@ -266,9 +184,28 @@ class Network:
         an infinite or NaN weight behind it goes unnoticed.
         TypeError, ValueError: batch, num_threads, x or out is none of these.
         """
+        self._require_values()
         batch = _checks.integer("batch", batch, 1, _MAX_BATCH)
         link = self.link if self.link is not None else "identity"
         return _core.Predictor(self._net, batch, link, _threads_allowed(num_threads))
+
+    def activities(
+        self, x: ArrayLike, names: Sequence[str] | None = None, *, num_threads: int | None = None
+    ) -> dict[str, NDArray[np.float32]]:
+        """What Dense layers put out for each row of x, by name: (n, units) float32, in prediction mode.
+
+        x: as for net(x). names: of the layers that are wanted, in the order wanted; None: all, in the network's order.
+        A Dropout behind a layer is not part of it. The last layer's are the bits of net(x): for a classifier the
+        logits, for the softmax or sigmoid of its link belongs to ``predict_proba``.
+        TypeError: names is no sequence of strings. ValueError: no layer is called so.
+        Source: Buduma, Fundamentals of Deep Learning, chapter 1 (hidden layers) and 3 (fetching results).
+        """
+        self._require_values()
+        places = {name: i for i, (name, _) in enumerate(self._dense)}
+        wanted = list(places) if names is None else _check_names(names, places)
+        data = _core.Data(self._net, x)
+        found = self._net.activities(data, [places[name] for name in wanted], self._threads(len(data), num_threads))
+        return {name: found[places[name]] for name in wanted}
 
     def gradients(
         self, x: ArrayLike, y: ArrayLike, *, loss: str | _losses.Loss | None = None, num_threads: int | None = None
@@ -278,12 +215,51 @@ class Network:
         y: as for ``Trainer.fit``. loss: a name or a Loss; None: the one that goes with ``link``.
         ValueError: x has no rows, or the two do not fit the network or each other.
         """
+        _, arrays = self._loss_and_gradients(x, y, loss, num_threads)
+        return dict(zip(self.variables, arrays, strict=True))
+
+    def loss_and_gradient(
+        self, x: ArrayLike, y: ArrayLike, *, loss: str | _losses.Loss | None = None, num_threads: int | None = None
+    ) -> tuple[float, NDArray[np.float32]]:
+        """Mean loss over the rows of x, and its gradient (n_parameters,) in the order of ``get_flat``.
+
+        Arguments and errors as for ``gradients``. What an optimiser of your own needs, such as SciPy's:
+
+            def function(p):
+                net.set_flat(p)
+                loss, gradient = net.loss_and_gradient(x, y)
+                return loss, gradient.astype(float)
+
+            scipy.optimize.minimize(function, net.get_flat(), jac=True, method="L-BFGS-B")
+        """
+        mean, arrays = self._loss_and_gradients(x, y, loss, num_threads)
+        return mean, np.concatenate([array.ravel() for array in arrays])
+
+    def _loss_and_gradients(
+        self, x: ArrayLike, y: ArrayLike, loss: str | _losses.Loss | None, num_threads: int | None
+    ) -> tuple[float, list[NDArray[np.float32]]]:
+        self._require_values()
         chosen = self._own_loss() if loss is None else _losses.get(loss)
         data = _core.Data(self._net, x, y, chosen.name)
         if len(data) == 0:
             raise ValueError("x must have at least one row, got none")
-        _, arrays = self._net.gradients(data, chosen.name, self._threads(len(data), num_threads))
-        return dict(zip(self.variables, arrays, strict=True))
+        total, arrays = self._net.gradients(data, chosen.name, self._threads(len(data), num_threads))
+        return total / len(data), arrays
+
+    def get_flat(self) -> NDArray[np.float32]:
+        """A copy of all parameters as one vector (n_parameters,): variables in order, each row by row."""
+        return np.concatenate([variable.value.ravel() for variable in self.variables.values()])
+
+    def set_flat(self, vector: ArrayLike) -> None:
+        """Sets all parameters, frozen ones too, from a vector in the order of ``get_flat``; float64 is rounded.
+
+        TypeError: not numbers. ValueError: another shape, or a value that is not finite; then nothing changes.
+        """
+        vector = as_parameter(vector, (self.n_parameters,), "vector")
+        first = 0
+        for variable in self.variables.values():
+            variable.assign(vector[first : first + variable.size].reshape(variable.shape))
+            first += variable.size
 
     def _own_loss(self) -> _losses.Loss:
         names = {"softmax": "softmax_cross_entropy", "sigmoid": "sigmoid_cross_entropy", "identity": "squared_error"}
@@ -306,15 +282,16 @@ class Network:
 
     def summary(self) -> str:
         """A table of the layers with their shapes and numbers of parameters."""
-        names = iter(name for name, _ in self._dense)
+        places = enumerate(self._places)
         rows, n = [("layer", "kind", "output", "parameters")], self.n_in
         for layer in self.layers:
-            name, parameters = layer.name if isinstance(layer, Dropout) else None, 0
+            name, parameters = layer.name if isinstance(layer, Dropout) else None, "0"
             if isinstance(layer, Dense):
-                name = next(names)
-                parameters = self.variables[f"{name}/W"].n_parameters + layer.units
-                n = layer.units
-            rows.append((name or "", _described(layer), str(n), f"{parameters:,}"))
+                i, place = next(places)
+                name, n = place.name, layer.units
+                is_own = place.first == i
+                parameters = f"{self.variables[f'{name}/W'].n_parameters + n:,}" if is_own else "shared"
+            rows.append((name or "", _described(layer), str(n), parameters))
         widths = [max(len(row[column]) for row in rows) for column in range(4)]
         lines = [f"{a:<{widths[0]}}  {b:<{widths[1]}}  {c:>{widths[2]}}  {d:>{widths[3]}}" for a, b, c, d in rows]
         lines.insert(1, "-" * len(lines[0]))
@@ -346,17 +323,18 @@ class Network:
             "format_version": _FORMAT_VERSION,
             "n_in": self.n_in,
             "layers": [
-                layer.to_config() | ({"mask": None} if isinstance(layer, Dense) else {}) for layer in self.layers
+                config | ({"mask": None} if "mask" in config else {}) for config in _places.to_config(self.layers)
             ],
             "seed": self.seed,
             "link": self.link,
+            "scope": self.scope.name if self.scope is not None else None,
             "metadata": self.metadata,
             "frozen": [name for name, variable in self.variables.items() if not variable.trainable],
         }
         tensors = {name: variable.value for name, variable in self.variables.items()}
-        for name, dense in self._dense:
-            if dense.mask is not None:
-                tensors[f"{name}/mask"] = np.asarray(dense.mask)
+        for i, place in enumerate(self._places):
+            if place.dense.mask is not None and place.first == i:
+                tensors[f"{place.name}/mask"] = np.asarray(place.dense.mask)
         return {_FORMAT: json.dumps(config)}, tensors
 
     def to_onnx(self, path: str | os.PathLike[str]) -> None:
@@ -408,7 +386,9 @@ def from_contents(
         found = config.get("format_version")
         raise ValueError(f"{os.fspath(path)!r} has format version {found}, this fastnn reads version {_FORMAT_VERSION}")
     try:
-        net = Network(config["n_in"], _with_masks(config["layers"], tensors), seed=config["seed"])
+        scope = Scope(config["scope"]) if config.get("scope") is not None else None
+        layers = _with_masks(_places.from_config(config["layers"]), config["n_in"], scope, tensors)
+        net = Network(config["n_in"], layers, scope=scope, seed=config["seed"])
         net.link = _checks.choice("link", config["link"], _LINKS) if config["link"] is not None else None
         net.metadata.update(config.get("metadata", {}))
         for name, variable in net.variables.items():
@@ -419,14 +399,17 @@ def from_contents(
     return net
 
 
-def _with_masks(configs: Sequence[dict[str, Any]], tensors: Mapping[str, NDArray[Any]]) -> list[Layer]:
+def _with_masks(
+    layers: list[Layer], n_in: int, scope: Scope | None, tensors: Mapping[str, NDArray[Any]]
+) -> list[Layer]:
     """The layers of a file, where masks lie beside the weights."""
-    layers = [_layers.from_config(config) for config in configs]
-    named = iter(_name_layers([layer for layer in layers if isinstance(layer, Dense)]))
-    for i, layer in enumerate(layers):
-        if isinstance(layer, Dense) and (mask := tensors.get(f"{next(named)[0]}/mask")) is not None:
-            layers[i] = dataclasses.replace(layer, mask=mask)
-    return layers
+    places = _places.find_places(n_in, layers, f"{scope.name}/" if scope is not None else "")
+    masked = {
+        id(place.dense): dataclasses.replace(place.dense, mask=tensors[f"{place.name}/mask"])
+        for place in places
+        if f"{place.name}/mask" in tensors
+    }
+    return [masked.get(id(layer), layer) for layer in layers]
 
 
 # ---- layers into a network -------------------------------------------------------------------------------------------
@@ -436,6 +419,18 @@ def _threads_allowed(num_threads: int | None) -> int:
     if num_threads is None:
         return runtime.num_threads()
     return _checks.integer("num_threads", num_threads, 1, runtime.MAX_THREADS)
+
+
+def _check_scope(scope: Any) -> Scope | None:
+    if scope is not None and not isinstance(scope, Scope):
+        raise _checks.wrong_kind("scope", "a Scope or None", scope)
+    return scope
+
+
+def _check_names(names: Any, known: Iterable[str]) -> list[str]:
+    if isinstance(names, str) or not isinstance(names, Sequence):
+        raise _checks.wrong_kind("names", "a sequence of names of Dense layers", names)
+    return [_checks.choice(f"names[{i}]", name, known) for i, name in enumerate(names)]
 
 
 def _check_layers(layers: Any) -> tuple[Layer, ...]:
@@ -466,26 +461,7 @@ def _check_size(n_in: int, units: Sequence[int]) -> None:
         raise ValueError(f"layers must have at most {_MAX_PARAMETERS:,} parameters and inputs, got {n:,} and {n_in:,}")
 
 
-def _name_layers(dense: list[Dense]) -> list[tuple[str, Dense]]:
-    taken = {layer.name for layer in dense if layer.name is not None}
-    named: list[tuple[str, Dense]] = []
-    used: set[str] = set()
-    for number, layer in enumerate(dense, start=1):
-        name = layer.name
-        if name is None:
-            name, extra = f"dense_{number}", number
-            while name in taken:
-                extra += 1
-                name = f"dense_{extra}"
-            taken.add(name)
-        elif name in used:
-            raise ValueError(f"name must be unique, got {name!r} for two layers")
-        used.add(name)
-        named.append((name, layer))
-    return named
-
-
-def _build(n_in: int, layers: tuple[Layer, ...]) -> _core.Net:
+def _build(n_in: int, layers: tuple[Layer, ...], places: list[Place]) -> _core.Net:
     scale, offset = 1.0, 0.0
     dropouts: dict[int, tuple[int, float, float]] = {}  # by how many Dense layers stand before
     dense: list[Dense] = []
@@ -500,7 +476,8 @@ def _build(n_in: int, layers: tuple[Layer, ...]) -> _core.Net:
         (layer.units, "linear" if layer.activation == "softmax" else layer.activation, dropouts.get(i + 1))
         for i, layer in enumerate(dense)
     ]
-    return _core.Net(n_in, scale, offset, dropouts.get(0), descriptions)
+    same_as = [place.first + 1 if place.first < i else 0 for i, place in enumerate(places)]
+    return _core.Net(n_in, scale, offset, dropouts.get(0), descriptions, same_as)
 
 
 def _described(layer: Layer) -> str:

@@ -438,6 +438,18 @@ def gradients(
     return grads, losses, hits
 
 
+def sum_shared(grads: Sequence[Floats], same_as: Sequence[int]) -> list[Floats]:
+    """Gradients of variables from those of each layer, where layers share them: summed in ascending order.
+
+    same_as: of each layer 0, or 1 + the earlier layer whose variables it uses.
+    """
+    sums = list(grads)
+    for i, other in enumerate(same_as):
+        for k in range(2 if other > 0 else 0):
+            sums[2 * (other - 1) + k] = sums[2 * (other - 1) + k] + grads[2 * i + k]
+    return [g for i, g in enumerate(sums) if same_as[i // 2] == 0]
+
+
 def train_step(
     net: Network,
     params: Params,

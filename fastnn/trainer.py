@@ -272,6 +272,7 @@ class Trainer:
         return [(l2, l1, norm) for (l2, l1), norm in zip(strengths, norms, strict=True)]
 
     def _data(self, x: ArrayLike, y: ArrayLike, x_name: str, y_name: str) -> _core.Data | Stream:
+        self.network._require_values()
         data: _core.Data | Stream
         if is_streamed(x):
             data = Stream(self.network._net, x, y, self.loss.name, x_name, y_name)
@@ -304,7 +305,7 @@ class Trainer:
         pauses: Pauses,
     ) -> dict[str, float]:
         rates = self.optimizer.schedule.rates(self.step, n_steps)
-        trainable = np.array([v.trainable for v in self.network.variables.values()], np.uint8)
+        trainable = self.network._trainable()
         began = time.perf_counter()
         try:
             if isinstance(data, Stream):

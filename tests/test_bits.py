@@ -96,6 +96,14 @@ def rmsprop(x: object = X, y: object = Y, **fit: object) -> str:
     return fitted_hash(net, trainer, x, y, **fit)
 
 
+def shared(x: object = X, y: object = Y, **fit: object) -> str:
+    twice = fnn.Dense(40, "tanh", regularizer=fnn.L2(0.01), constraint=fnn.MaxNorm(1.1))
+    first = fnn.Dense(40, "relu")
+    layers = [fnn.Rescaling(1 / 255), first, twice, fnn.Dropout(0.8), twice, fnn.Dense(10)]
+    net = fnn.Network(784, layers, seed=9)
+    return fitted_hash(net, fnn.Trainer(net, optimizer=fnn.SGD(0.1, momentum=0.9)), x, y, **fit)
+
+
 TRAININGS: dict[str, Training] = {
     "softmax": softmax,
     "dropout": dropout,
@@ -103,6 +111,7 @@ TRAININGS: dict[str, Training] = {
     "adam": adam,
     "max_norm": max_norm,
     "rmsprop": rmsprop,
+    "shared": shared,
 }
 
 

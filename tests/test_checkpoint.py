@@ -488,3 +488,20 @@ def test_killed_trainings_lose_nothing(tmp_path: Path, kills: int, by: str) -> N
         assert not epochs[-1] or steps, "there were checkpoints, now there are none"
     assert finish(folder) == expected
     assert epochs == sorted(epochs)
+
+
+def test_a_training_of_shared_layers_goes_on(tmp_path: Path) -> None:
+    def made() -> fnn.Trainer:
+        twice = fnn.Dense(12, "tanh", name="twice")
+        net = fnn.Network(784, [fnn.Dense(12, "relu"), twice, twice, fnn.Dense(10)], seed=1)
+        return fnn.Trainer(net, optimizer=fnn.SGD(0.1, momentum=0.9))
+
+    x, y = fnn.datasets.synthetic_digits(200).x, fnn.datasets.synthetic_digits(200).y
+    straight, stopped = made(), made()
+    straight.fit(x, y, epochs=2)
+    stopped.fit(x, y, epochs=1)
+    stopped.save(tmp_path / "t.safetensors")
+    going_on = fnn.load_trainer(tmp_path / "t.safetensors")
+    going_on.fit(x, y, epochs=1)
+    for name, variable in straight.network.variables.items():
+        assert np.array_equal(variable.value, going_on.network.variables[name].value), name

@@ -123,7 +123,7 @@ def test_bad_names(make: object, name: str) -> None:
         (lambda: Dense(3, np.tanh), TypeError, "activation must be one of 'linear', .*, got <ufunc 'tanh'>"),
         (lambda: Dense(3, initializer="xavier"), ValueError, "initializer must be one of 'zeros', .*, got 'xavier'$"),
         (lambda: Dense(3, initializer="constant"), ValueError, "initializer must be one of .*, got 'constant'$"),
-        (lambda: Dense(3, initializer=None), TypeError, "initializer must be one of .* of Initializer, got None"),
+        (lambda: Dense(3, initializer=0), TypeError, r"initializer must be one of .* of Initializer, got 0 \(int\)"),
         (lambda: Dense(3, initializer=initializers.He), TypeError, "initializer must be one of .*, got <class"),
         (lambda: Dense(3, bias_initializer="0"), ValueError, "bias_initializer must be one of .*, got '0'$"),
         (lambda: Dense(3, bias_initializer=0), TypeError, r"bias_initializer must be one of .*, got 0 \(int\)$"),

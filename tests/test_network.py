@@ -273,7 +273,7 @@ def test_sizes_that_no_memory_holds(n_in: int, units: int) -> None:
 
 
 def test_chosen_names_avoid_given_ones() -> None:
-    net = fnn.Network(2, [D, fnn.Dense(2, name="dense_1"), D])
+    net = fnn.Network(2, [D, fnn.Dense(2, name="dense_1"), fnn.Dense(2)])
     names = [name for name in net.variables if name.endswith("/W")]
     assert len(set(names)) == 3
     assert names[1] == "dense_1/W"

@@ -6,6 +6,7 @@ The driver's tests hold it to the plan's forward pass.
 
 from __future__ import annotations
 
+import copy
 import threading
 from collections.abc import Sequence
 from typing import Any
@@ -24,8 +25,8 @@ LINKS = ("identity", "sigmoid", "softmax")
 
 
 def make(n_in: int, layers: Sequence[Any], link: str = "softmax") -> fnn.Network:
-    """With biases that are not zero."""
-    net = fnn.Network(n_in, layers, seed=3)
+    """With biases that are not zero, and new layers."""
+    net = fnn.Network(n_in, copy.deepcopy(layers), seed=3)
     net.link = link
     for i, variable in enumerate(net.variables.values()):
         if variable.name.endswith("/b"):

@@ -6,6 +6,7 @@ The plain way is the specification: dense kernels, all gradients of a step store
 
 from __future__ import annotations
 
+import copy
 import itertools
 from collections.abc import Sequence
 from typing import Any
@@ -63,7 +64,7 @@ def trained(
     **rule: Any,
 ) -> list[bytes]:
     """Bytes of every variable after two epochs, and the losses."""
-    net = fnn.Network(x.shape[1], layers, seed=3)
+    net = fnn.Network(x.shape[1], copy.deepcopy(layers), seed=3)
     training = _core.Training(net._net, "softmax_cross_entropy", 5, **rule)
     data = make_data(net, x, np.arange(len(x)) % net.n_out, way)
     rates = np.full(-(-len(x) // batch_size), 0.1, np.float32)

@@ -262,6 +262,7 @@ LIMITED = """
 import resource, sys
 import numpy as np, fastnn as fnn
 path, how, megabytes = sys.argv[1:]
+fnn.set_num_threads(1)  # a team needs memory for its stacks
 net = fnn.Network(1000, [fnn.Dense(10)], seed=0)
 trainer = fnn.Trainer(net)
 x = np.load(path, mmap_mode="r") if how == "map" else None

@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import tempfile
 import time
+from copy import deepcopy
 from ctypes import CDLL, c_float
 from pathlib import Path
 
@@ -30,8 +31,8 @@ ARCHITECTURES: dict[str, list[fnn.layers.Layer]] = {
 def run(seed: int) -> Result:
     x = np.random.default_rng(seed).normal(size=(200, 5)).astype(np.float32)
     y = np.argmax(x[:, :3], axis=1)
-    learnt = {name: learns(list(layers), x, y, seed) for name, layers in ARCHITECTURES.items()}
-    net, began = fnn.Network(5, list(ARCHITECTURES["deep, tanh"]), seed=seed), time.perf_counter()
+    learnt = {name: learns(deepcopy(layers), x, y, seed) for name, layers in ARCHITECTURES.items()}
+    net, began = fnn.Network(5, deepcopy(ARCHITECTURES["deep, tanh"]), seed=seed), time.perf_counter()
     fnn.Trainer(net).fit(x[:1], y[:1], progress=False)
     is_quick = time.perf_counter() - began < 1.0
     sizes, same = exported(net, x)

@@ -46,7 +46,7 @@ Part = Affine | Product | Scale
 def parts(net: Network) -> list[Part]:
     """The steps from a row of the input to the last layer's outputs."""
     steps: list[Part] = []
-    names = iter(name for name, _ in net._dense)
+    places = iter(net._places)
     for layer in net.layers:
         if isinstance(layer, Rescaling):
             steps.append(Affine(layer.scale, layer.offset))
@@ -54,8 +54,9 @@ def parts(net: Network) -> list[Part]:
             if layer.predict_scale != 1:
                 steps.append(Scale(layer.predict_scale))
         elif isinstance(layer, Dense):
-            name = next(names)
-            w, b = net.variables[f"{name}/W"].value, net.variables[f"{name}/b"].value
+            name, _, _, first = next(places)
+            owner = net._places[first].name
+            w, b = net.variables[f"{owner}/W"].value, net.variables[f"{owner}/b"].value
             activation = "linear" if layer.activation == "softmax" else layer.activation
             steps.append(Product(name, w, b, activation))
     return steps

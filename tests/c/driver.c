@@ -18,7 +18,7 @@
 
 #define FOREVER_NS INT64_MAX / 2
 #define SEED 20240229
-#define MAX_LAYERS 3
+#define MAX_LAYERS 6
 #define MAX_RESULTS 256
 
 /* ---- failures and results ---- */
@@ -479,6 +479,26 @@ static const config configs[] = {
      .momentum = 0.9f,
      .restraints = {{.max_norm = 1.0f}, {.l2 = 0.1f, .max_norm = 0.9f}},
      .shuffle = 1},
+    {.name = "shared",
+     .n_in = 37,
+     .rows = 41,
+     .batch = 15,
+     .x = FLOATS,
+     .frozen = 6,
+     .layers = {{.n_out = 37, .activation = FNN_TANH},
+                {.n_out = 37, .activation = FNN_TANH, .same_as = 1, .dropout = {49152, 65536.0f / 49152, 1.0f}},
+                {.n_out = 20, .activation = FNN_RELU},
+                {.n_out = 37},
+                {.n_out = 37, .activation = FNN_TANH, .same_as = 1},
+                {.n_out = 20, .activation = FNN_RELU, .same_as = 3}},
+     .loss = FNN_SOFTMAX_CROSS_ENTROPY,
+     .link = FNN_SOFTMAX,
+     .update = FNN_ADAM,
+     .rate = 0.01f,
+     .decay = 0.1f,
+     .beta2 = 0.9,
+     .restraints = {{.l2 = 0.1f, .max_norm = 0.8f}, {0}, {.l1 = 0.01f}},
+     .shuffle = 1},
     {.name = "diverging",
      .n_in = 20,
      .rows = 40,
@@ -597,6 +617,7 @@ static void make_net(problem *p) {
     p->initial = allocate(p->net->n_floats, sizeof(float));
     for (int64_t l = 0; l < n_layers; l++) {
         const fnn_layer *layer = &p->net->layers[l];
+        if (layer->same_as != 0) continue;
         float *matrix = allocate(layer->n_in * layer->n_out, sizeof(float));
         fnn_draw(matrix, layer->n_in * layer->n_out, FNN_NORMAL, 0, 1 / sqrt((double)layer->n_in), SEED, (int)(2 * l));
         fnn_pack(p->initial + layer->w, matrix, layer->n_in, layer->n_out);
@@ -811,8 +832,8 @@ static uint64_t evaluate(const problem *p, const float *params, int threads, int
 
 static uint64_t gradients(const problem *p, const float *params, int threads, int poison) {
     fnn_metrics metrics;
-    float *block = allocate(p->net->n_floats, sizeof(float));
-    memset(block, poison, (size_t)p->net->n_floats * sizeof(float));
+    float *block = allocate(p->net->n_gradients, sizeof(float));
+    memset(block, poison, (size_t)p->net->n_gradients * sizeof(float));
     fnn_plan *plan = make_plan(p, p->config->rows, 1, threads, poison);
     fnn_gradients(plan, params, &p->data, p->config->loss, 1, SEED, 7, block, &metrics);
     const uint64_t hash = fnv1a(hash_metrics(FNV_START, &metrics), block, (size_t)p->net->n_floats * sizeof(float));
