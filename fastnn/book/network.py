@@ -23,8 +23,8 @@ SHAPES = {"grey, 28 x 28": (28, 28), "RGB, 32 x 32 x 3": (32, 32, 3)}
 
 
 def run(seed: int) -> Result:
-    net = fnn.Network(3, [fnn.Dense(3, "tanh", name=f"layer_{i}") for i in (1, 2, 3)], seed=seed)
-    net.variables["layer_2/W"] = net.variables["layer_2/W"].value * MASK
+    masks = {"layer_1": None, "layer_2": MASK, "layer_3": None}
+    net = fnn.Network(3, [fnn.Dense(3, "tanh", mask=mask, name=name) for name, mask in masks.items()], seed=seed)
     x = np.random.default_rng(seed).normal(size=3).astype(np.float32)
     inside = activities(net, x)
     lines = [
