@@ -75,9 +75,63 @@ void fnn_digits(uint8_t *images, uint8_t *labels, int64_t first, int64_t n, uint
 
 /* ---- network (net.c) ------------------------------------------------------------------------------------------ */
 
-typedef enum fnn_activation { FNN_LINEAR, FNN_SIGMOID, FNN_TANH, FNN_RELU } fnn_activation;
-typedef enum fnn_link { FNN_IDENTITY, FNN_LOGISTIC, FNN_SOFTMAX } fnn_link;
-typedef enum fnn_loss { FNN_SQUARED_ERROR, FNN_SIGMOID_CROSS_ENTROPY, FNN_SOFTMAX_CROSS_ENTROPY } fnn_loss;
+/* Element-wise functions of z, most with constants a and b. */
+typedef enum fnn_function {
+    FNN_LINEAR, /* z */
+    FNN_SIGMOID,
+    FNN_TANH,
+    FNN_RELU,
+    FNN_AFFINE,     /* a z + b */
+    FNN_LEAKY_RELU, /* z, below 0 a z; a >= 0 */
+    FNN_ELU,        /* z, below 0 a (exp(z) - 1); a > 0 */
+    FNN_THRESHOLD,  /* 1, below 0 -1; it has no slope */
+    FNN_GELU,       /* z Phi(z), Phi the normal distribution function */
+    FNN_SILU,       /* z sigmoid(z) */
+    FNN_SOFTPLUS,   /* log(1 + exp(z)) */
+    FNN_EXP,        /* no activation, as those that follow: for tests and the output link */
+    FNN_LOG,
+    FNN_LOG1P,
+} fnn_function;
+
+typedef struct fnn_activation {
+    fnn_function function;
+    float a, b;
+} fnn_activation;
+
+/* Whether a forward pass keeps the slope itself for the backward pass: that of the others is a function of the
+ * activity.
+ */
+static inline int fnn_keeps_slope(fnn_activation activation) {
+    return activation.function == FNN_GELU || activation.function == FNN_SILU || activation.function == FNN_SOFTPLUS;
+}
+
+typedef enum fnn_link { FNN_IDENTITY, FNN_LOGISTIC, FNN_SOFTMAX, FNN_EXPONENTIAL } fnn_link;
+
+typedef enum fnn_loss_kind {
+    FNN_SQUARED_ERROR,
+    FNN_SIGMOID_CROSS_ENTROPY,
+    FNN_SOFTMAX_CROSS_ENTROPY,
+    FNN_ABSOLUTE_ERROR,
+    FNN_HUBER,
+    FNN_POISSON,
+    FNN_CUSTOM,
+} fnn_loss_kind;
+
+/* A loss that the caller computes: one thread calls run for each batch while the others wait.  run reads outputs
+ * (n_rows, n_out) of rows first, first + 1, ... of the order in which an epoch goes through the data, and writes losses
+ * (n_rows,) and gradients (n_rows, n_out) at the outputs.  One that fails leaves NaN as losses. */
+typedef struct fnn_custom {
+    void (*run)(void *context, float *losses, int64_t first, int64_t n_rows);
+    void *context;
+    float *outputs, *gradients;
+} fnn_custom;
+
+typedef struct fnn_loss {
+    fnn_loss_kind kind;
+    float delta;              /* of FNN_HUBER */
+    int is_sum;               /* gradients are those of the sum over the batch, not of the mean */
+    const fnn_custom *custom; /* of FNN_CUSTOM */
+} fnn_loss;
 
 /* A unit is kept where its 16 random bits are < threshold; 65536 keeps all and draws nothing. */
 typedef struct fnn_dropout {
@@ -168,6 +222,7 @@ typedef struct fnn_data {
     const fnn_sparse *sparse; /* the rows as lists, or NULL */
     const int32_t *labels;    /* (n_rows,) */
     const float *targets;     /* (n_rows, n_out) */
+    const float *weights;     /* (n_rows,) what each row's loss is multiplied by; NULL: 1 */
 } fnn_data;
 
 /* Whether zero stays +0 when rescaled, so that its products can be left out. */
@@ -197,9 +252,6 @@ int fnn_file_read(void *out, const fnn_file_rows *file, const uint32_t *rows, co
 typedef struct fnn_part {
     int index, count;
 } fnn_part;
-
-/* Element-wise functions, for tests and the output link. */
-typedef enum fnn_function { FNN_EXP, FNN_LOG, FNN_LOG1P, FNN_FN_SIGMOID, FNN_FN_TANH, FNN_FN_RELU } fnn_function;
 
 #define FNN_LOSS_WORK(n_out) (3 * fnn_panels(n_out) * FNN_LANES * FNN_LANES)
 /* Floats that stay in the second-level cache while weights stream past them. */
@@ -295,8 +347,9 @@ typedef struct fnn_entries {
 typedef struct fnn_kernels {
     const char *name; /* NULL: this build has no such table */
 
-    /* y = function(x) over n floats; y may be x. */
-    void (*apply)(float *y, const float *x, int64_t n, fnn_function function);
+    /* For tests: y = function(x), or the slope of the activation at x, over n floats; y may be x. */
+    void (*apply)(float *y, const float *x, int64_t n, fnn_activation function);
+    void (*slope)(float *y, const float *x, int64_t n, fnn_activation activation);
 
     /* Bits of the rows' values that are not zero; returns how many a part found. */
     int64_t (*find_bits)(uint64_t *bits, const fnn_data *data, int64_t n_in, fnn_part part);
@@ -311,15 +364,16 @@ typedef struct fnn_kernels {
                          int64_t n, fnn_part part);
 
     /* y = activation(x W + b);  out = keep ? y * scale : 0, all kept where keep is NULL; y and out may be the same.
+     * If they are not, and fnn_keeps_slope(activation), y is that slope instead: what a backward pass asks for.
      * work: fnn_product_work(n_batch, n_in) floats of this part's own. */
     void (*dense_forward)(float *out, float *y, const float *x, const float *w, const float *b, const uint16_t *keep,
                           float scale, fnn_activation activation, float *work, int64_t n_batch, int64_t n_in,
                           int64_t n_out, fnn_part part);
 
     /* Gradient at the logits of the layer below, whose output this layer read:
-     * dx = (dy W^T, where kept, times scale) * activation'(x).  x: that layer's activation before dropout.
+     * dx = (dy W^T, where kept, times scale) * activation'.  y: what that layer's forward pass left in y.
      * work: fnn_product_work(n_batch, n_out) + fnn_turned_work(n_batch, n_out) floats of this part's own. */
-    void (*dense_backward_input)(float *dx, const float *dy, const float *w, const float *x, const uint16_t *keep,
+    void (*dense_backward_input)(float *dx, const float *dy, const float *w, const float *y, const uint16_t *keep,
                                  float scale, fnn_activation activation, float *work, int64_t n_batch, int64_t n_in,
                                  int64_t n_out, fnn_part part);
 
@@ -347,12 +401,16 @@ typedef struct fnn_kernels {
     void (*sparse_backward_weight)(const fnn_sink *dw, const fnn_sink *db, const fnn_columns *columns, const float *dy,
                                    int64_t n_batch, int64_t n_in, int64_t n_out, fnn_part part);
 
-    /* losses[row], hits[row] (units judged right; 0 for squared error) and, unless dy is NULL, the gradient of
-     * scale * sum(losses) at the logits that y = activation(logits) came from.
-     * work: FNN_LOSS_WORK(n_out) floats of this part's own. */
-    void (*loss)(float *losses, int32_t *hits, float *dy, const float *y, const fnn_data *data, const uint32_t *rows,
-                 int64_t first, fnn_loss loss, fnn_activation activation, float scale, float *work, int64_t n_batch,
-                 int64_t n_out, fnn_part part);
+    /* losses[row], times the row's weight, hits[row] (units judged right; 0 for regressions) and, unless dy is NULL,
+     * the gradient of scale * sum(losses) at the logits that out = activation(logits) came from.  y: as the forward
+     * pass left it. work: FNN_LOSS_WORK(n_out) floats of this part's own. */
+    void (*loss)(float *losses, int32_t *hits, float *dy, const float *out, const float *y, const fnn_data *data,
+                 const uint32_t *rows, int64_t first, fnn_loss loss, fnn_activation activation, float scale,
+                 float *work, int64_t n_batch, int64_t n_out, fnn_part part);
+
+    /* dy: the gradient (n_batch, n_out) at the outputs through the last activation.  work: as for loss. */
+    void (*output_gradient)(float *dy, const float *gradient, const float *y, fnn_activation activation, float *work,
+                            int64_t n_batch, int64_t n_out, fnn_part part);
 
     /* matrix (n_batch, n_out) = link(y). work: as for loss. */
     void (*output)(float *matrix, const float *y, fnn_link link, float *work, int64_t n_batch, int64_t n_out,

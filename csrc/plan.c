@@ -63,7 +63,9 @@ static void lay_out(fnn_plan *plan, cursor *at, const fnn_data *like) {
         const fnn_layer *layer = &net->layers[l];
         layer_memory *memory = &plan->layers[l];
         memory->y = take_panels(at, layer->n_out, n_batch);
-        memory->out = changes_output(plan, &layer->dropout) ? take_panels(at, layer->n_out, n_batch) : memory->y;
+        const int is_apart =
+            changes_output(plan, &layer->dropout) || (plan->training && fnn_keeps_slope(layer->activation));
+        memory->out = is_apart ? take_panels(at, layer->n_out, n_batch) : memory->y;
         memory->keep = take_keep(at, plan, &layer->dropout, layer->n_out);
         if (!plan->training) continue;
         memory->dy = take_panels(at, layer->n_out, n_batch);

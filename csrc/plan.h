@@ -6,8 +6,8 @@
 
 /* Of one layer, for a batch of n_batch rows. */
 typedef struct layer_memory {
-    float *y;       /* activations */
-    float *out;     /* the same after dropout; y itself where there is none */
+    float *y;       /* what the slope of the activation is a function of: the activity, or the slope itself */
+    float *out;     /* activities after dropout; y itself where they are the same */
     uint16_t *keep; /* bits of the dropout, NULL where there is none or not training */
     float *dy;      /* gradient at the logits; training only */
 } layer_memory;

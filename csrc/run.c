@@ -140,13 +140,36 @@ static void forward(batch *b, fnn_worker *me) {
 
 /* ---- loss and backward ---- */
 
+/* One member calls the function, all do the rest. */
+static void custom_loss(batch *b, fnn_worker *me) {
+    const fnn_plan *plan = b->plan;
+    const fnn_custom *custom = b->loss.custom;
+    const fnn_layer *last = &plan->net->layers[plan->net->n_layers - 1];
+    const layer_memory *memory = &plan->layers[plan->net->n_layers - 1];
+    plan->kernels->output(custom->outputs, memory->out, FNN_IDENTITY, own_work(plan, me), b->n_rows, last->n_out,
+                          me->part);
+    meet(b, me);
+    if (me->part.index == 0) {
+        memset(plan->hits, 0, (size_t)b->n_rows * sizeof *plan->hits);
+        custom->run(custom->context, plan->losses, b->first, b->n_rows);
+    }
+    meet(b, me);
+    if (b->is_backward)
+        plan->kernels->output_gradient(memory->dy, custom->gradients, memory->y, last->activation, own_work(plan, me),
+                                       b->n_rows, last->n_out, me->part);
+}
+
 static void loss(batch *b, fnn_worker *me) {
     const fnn_plan *plan = b->plan;
     const fnn_layer *last = &plan->net->layers[plan->net->n_layers - 1];
     const layer_memory *memory = &plan->layers[plan->net->n_layers - 1];
-    plan->kernels->loss(plan->losses, plan->hits, b->is_backward ? memory->dy : NULL, memory->out, b->data, b->rows,
-                        b->first, b->loss, last->activation, 1.0f / (float)b->n_rows, own_work(plan, me), b->n_rows,
-                        last->n_out, me->part);
+    const float scale = b->loss.is_sum ? 1.0f : 1.0f / (float)b->n_rows;
+    if (b->loss.kind == FNN_CUSTOM)
+        custom_loss(b, me);
+    else
+        plan->kernels->loss(plan->losses, plan->hits, b->is_backward ? memory->dy : NULL, memory->out, memory->y,
+                            b->data, b->rows, b->first, b->loss, last->activation, scale, own_work(plan, me), b->n_rows,
+                            last->n_out, me->part);
     took(b, FNN_PERF_LOSS);
     meet(b, me);
 }

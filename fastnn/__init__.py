@@ -23,9 +23,10 @@ except ModuleNotFoundError as error:
         "Run Python from another folder, or install here with `pip install -e .`."
     ) from None
 
-from . import cuda, initializers, layers, losses, metrics, optimizers, regularizers, schedules
+from . import activations, cuda, initializers, layers, losses, metrics, optimizers, regularizers, schedules
 from ._devices import devices
 from ._version import __version__
+from .activations import ELU, GELU, LeakyReLU, Linear, ReLU, Sigmoid, SiLU, Softmax, Softplus, Tanh, Threshold
 from .callbacks import Callback, EarlyStopping, EveryNSteps
 from .checkpoint import Checkpoint, load_trainer
 from .histogram import Histogram
@@ -41,7 +42,15 @@ from .initializers import (
     Zeros,
 )
 from .layers import Dense, Dropout, Rescaling
-from .losses import SigmoidCrossEntropy, SoftmaxCrossEntropy, SquaredError
+from .losses import (
+    AbsoluteError,
+    CustomLoss,
+    Huber,
+    Poisson,
+    SigmoidCrossEntropy,
+    SoftmaxCrossEntropy,
+    SquaredError,
+)
 from .network import Network, load
 from .neuron import Neuron, Perceptron
 from .optimizers import SGD, Adam, RMSProp
@@ -58,14 +67,18 @@ if TYPE_CHECKING:
     from ._workflow import WorkflowReport, workflow
 
 __all__ = [
+    "ELU",
+    "GELU",
     "L1",
     "L2",
     "SGD",
+    "AbsoluteError",
     "Adam",
     "Callback",
     "Checkpoint",
     "Constant",
     "CosineDecay",
+    "CustomLoss",
     "Dense",
     "Dropout",
     "EarlyStopping",
@@ -75,6 +88,9 @@ __all__ = [
     "He",
     "Histogram",
     "History",
+    "Huber",
+    "LeakyReLU",
+    "Linear",
     "LinearWarmup",
     "MaxNorm",
     "Network",
@@ -83,16 +99,24 @@ __all__ = [
     "Ones",
     "Perceptron",
     "PiecewiseConstant",
+    "Poisson",
     "RMSProp",
     "RandomNormal",
     "RandomUniform",
+    "ReLU",
     "Rescaling",
     "Scope",
+    "SiLU",
+    "Sigmoid",
     "SigmoidCrossEntropy",
+    "Softmax",
     "SoftmaxCrossEntropy",
+    "Softplus",
     "SquaredError",
     "StepDecay",
+    "Tanh",
     "TensorBoard",
+    "Threshold",
     "Trainer",
     "TruncatedNormal",
     "Variable",
@@ -100,6 +124,7 @@ __all__ = [
     "WorkflowReport",
     "Zeros",
     "__version__",
+    "activations",
     "available_isas",
     "cuda",
     "datasets",

@@ -5,9 +5,12 @@ What leaves here is what the C core takes: C-contiguous uint8 or float32 rows, i
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+
+from . import _checks
 
 _ROW_SUM_TOLERANCE = 1e-4  # of a row of probabilities: about 1,000 float32 roundings
 
@@ -98,13 +101,61 @@ def as_targets(y: Any, n_rows: int, n_out: int, loss: str, name: str = "y") -> n
         if array.ndim == 1:
             return _as_labels(array, n_out, name)
         return _as_probabilities(_as_matrix(array, n_out, name, "or class indices of shape (n,)"), name)
+    if loss == "custom":
+        return _as_custom(array, n_out, name)
     if array.ndim == 1 and n_out == 1:
         array = array[:, None]
     targets = _as_matrix(array, n_out, name, f"for {loss}")
+    if loss == "poisson" and targets.size and targets.min() < 0:
+        row = int(np.argmax((targets < 0).any(axis=1)))
+        raise ValueError(f"{name} must hold non-negative numbers for {loss}, got {targets[row].tolist()} in row {row}")
     if loss == "sigmoid_cross_entropy" and targets.size and (targets.min() < 0 or targets.max() > 1):
         row = int(np.argmax(((targets < 0) | (targets > 1)).any(axis=1)))
         raise ValueError(f"{name} must hold numbers in [0, 1] for {loss}, got {targets[row].tolist()} in row {row}")
     return targets
+
+
+def as_weights(value: Any, n_rows: int, name: str = "sample_weight") -> np.ndarray:
+    """A non-negative finite number for each row: float32 (n,)."""
+    array = as_array(value, name)
+    if array.shape != (n_rows,):
+        raise ValueError(f"{name} must have shape ({n_rows},), one number for each row of x, got {array.shape}")
+    weights = _finite(_as_float32(array, name), name)
+    if (weights < 0).any():
+        at = int(np.argmax(weights < 0))
+        raise ValueError(f"{name} must hold non-negative numbers, got {weights[at]} in row {at}")
+    return weights
+
+
+def as_class_weights(value: Any, n_out: int, name: str = "class_weight") -> np.ndarray:
+    """A non-negative finite number for each class: float32 (n_out,). Classes that a dict does not name have 1."""
+    if not isinstance(value, Mapping):
+        array = as_array(value, name)
+        if array.shape != (n_out,):
+            raise ValueError(f"{name} must have shape ({n_out},), one number for each class, got {array.shape}")
+        return as_weights(array, n_out, name)
+    each = np.ones(n_out, np.float32)
+    for label, weight in value.items():
+        each[_checks.integer(f"{name}'s class", label, 0, n_out - 1)] = _checks.non_negative(
+            f"{name}[{label!r}]", weight
+        )
+    return each
+
+
+def as_judgement(value: Any, n_rows: int, n_out: int) -> tuple[np.ndarray, np.ndarray]:
+    """What the function of a CustomLoss returned: losses (n,) and their gradient (n, n_out), as float32."""
+    expected = "the function of a CustomLoss must return a pair (losses, gradient)"
+    if not isinstance(value, (tuple, list)) or len(value) != 2:
+        got = type(value).__name__ if not isinstance(value, (tuple, list)) else f"{len(value)} values"
+        raise TypeError(f"{expected}, got {got}")
+    checked = []
+    for part, name, shape in zip(value, ("losses", "gradient"), ((n_rows,), (n_rows, n_out)), strict=True):
+        array = as_array(part, f"{name} of a CustomLoss")
+        if array.shape != shape:
+            raise ValueError(f"{name} of a CustomLoss must have shape {shape}, got {array.shape}")
+        with np.errstate(over="ignore"):
+            checked.append(array.astype(np.float32, copy=False))
+    return checked[0], checked[1]
 
 
 def as_parameter(value: Any, shape: tuple[int, ...], name: str) -> np.ndarray:
@@ -160,6 +211,17 @@ def _as_labels(array: np.ndarray, n_out: int, name: str) -> np.ndarray:
         at = int(np.argmax(bad))
         raise ValueError(f"{name} must hold class indices in [0, {n_out - 1}], got {array[at]} in row {at}")
     return _plain(array, np.int32)
+
+
+def _as_custom(array: np.ndarray, n_out: int, name: str) -> np.ndarray:
+    """Integers (n,) for several outputs are labels: int32. All else is float32 (n, k), of any k."""
+    if array.ndim == 1 and n_out > 1 and array.dtype.kind in "biu":
+        return _plain(array, np.int32)
+    if array.ndim == 1:
+        array = array[:, None]
+    if array.ndim != 2:
+        raise ValueError(f"{name} must have shape (n,) or (n, k) for a custom loss, got {array.shape}")
+    return _finite(_as_float32(array, name), name)
 
 
 def _as_matrix(array: np.ndarray, n_out: int, name: str, otherwise: str) -> np.ndarray:

@@ -117,7 +117,8 @@ class Described:
     """Base of frozen dataclasses whose instances are their own, JSON-able, description.
 
     A family starts with ``class Layer(Described, family="layer")``. Every class below it is known by its kind, the
-    family and the class name in snake case: Dense is "layer.dense". Fields are JSON values or descriptions.
+    family and the class name in snake case, or the name given: Dense is "layer.dense". Fields are JSON values or
+    descriptions.
     """
 
     family: ClassVar[str]
@@ -138,12 +139,12 @@ class Described:
     def _values(self) -> tuple[Any, ...]:
         return tuple(getattr(self, f.name) for f in dataclasses.fields(self))  # type: ignore[arg-type]
 
-    def __init_subclass__(cls, family: str | None = None, **options: Any) -> None:
+    def __init_subclass__(cls, family: str | None = None, name: str | None = None, **options: Any) -> None:
         super().__init_subclass__(**options)
         if family is not None:
             cls.family = family
             return
-        cls.kind = f"{cls.family}.{_snake_case(cls.__name__)}"
+        cls.kind = f"{cls.family}.{name or _snake_case(cls.__name__)}"
         known = _classes.get(cls.kind, cls)
         if (known.__module__, known.__qualname__) != (cls.__module__, cls.__qualname__):
             raise TypeError(f"{cls.__qualname__} needs another name: the kind {cls.kind!r} belongs to {known!r}")

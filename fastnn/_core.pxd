@@ -28,21 +28,53 @@ cdef extern from "fnn.h" nogil:
     void fnn_draw(float *out, int64_t n, fnn_distribution distribution, double a, double b, uint64_t seed, int variable)
     void fnn_digits(uint8_t *images, uint8_t *labels, int64_t first, int64_t n, uint64_t seed)
 
-    ctypedef enum fnn_activation:
+    ctypedef enum fnn_function:
         FNN_LINEAR
         FNN_SIGMOID
         FNN_TANH
         FNN_RELU
+        FNN_AFFINE
+        FNN_LEAKY_RELU
+        FNN_ELU
+        FNN_THRESHOLD
+        FNN_GELU
+        FNN_SILU
+        FNN_SOFTPLUS
+        FNN_EXP
+        FNN_LOG
+        FNN_LOG1P
+
+    ctypedef struct fnn_activation:
+        fnn_function function
+        float a
+        float b
 
     ctypedef enum fnn_link:
         FNN_IDENTITY
         FNN_LOGISTIC
         FNN_SOFTMAX
+        FNN_EXPONENTIAL
 
-    ctypedef enum fnn_loss:
+    ctypedef enum fnn_loss_kind:
         FNN_SQUARED_ERROR
         FNN_SIGMOID_CROSS_ENTROPY
         FNN_SOFTMAX_CROSS_ENTROPY
+        FNN_ABSOLUTE_ERROR
+        FNN_HUBER
+        FNN_POISSON
+        FNN_CUSTOM
+
+    ctypedef struct fnn_custom:
+        void (*run)(void *context, float *losses, int64_t first, int64_t n_rows) noexcept nogil
+        void *context
+        float *outputs
+        float *gradients
+
+    ctypedef struct fnn_loss:
+        fnn_loss_kind kind
+        float delta
+        bint is_sum
+        const fnn_custom *custom
 
     ctypedef struct fnn_dropout:
         uint32_t threshold
@@ -108,6 +140,7 @@ cdef extern from "fnn.h" nogil:
         const fnn_sparse *sparse
         const int32_t *labels
         const float *targets
+        const float *weights
 
     bint fnn_zero_stays_zero(const fnn_input *input)
     fnn_status fnn_bits_create(uint64_t **bits, const fnn_data *data, const fnn_input *input, double max_density,
@@ -121,14 +154,6 @@ cdef extern from "fnn.h" nogil:
 
     int fnn_file_read(void *out, const fnn_file_rows *file, const uint32_t *rows, const int64_t *places, int64_t n_rows)
 
-    ctypedef enum fnn_function:
-        FNN_EXP
-        FNN_LOG
-        FNN_LOG1P
-        FNN_FN_SIGMOID
-        FNN_FN_TANH
-        FNN_FN_RELU
-
     ctypedef enum fnn_update:
         FNN_SGD
         FNN_MOMENTUM
@@ -138,7 +163,8 @@ cdef extern from "fnn.h" nogil:
 
     ctypedef struct fnn_kernels:
         const char *name
-        void apply(float *y, const float *x, int64_t n, fnn_function function) noexcept nogil
+        void apply(float *y, const float *x, int64_t n, fnn_activation function) noexcept nogil
+        void slope(float *y, const float *x, int64_t n, fnn_activation activation) noexcept nogil
 
     int fnn_isa_use(const char *name)
     const fnn_kernels *fnn_isa()

@@ -9,6 +9,8 @@ from ._pace import Pace
 from .callbacks import Pauses
 
 _Dropout = tuple[int, float, float] | None
+_Loss = str | tuple[Any, ...]  # a name, or a name and a constant or function
+_Function = str | tuple[Any, ...]  # a name, or a name and constants
 
 def available_isas() -> tuple[str, ...]: ...
 def isa() -> str: ...
@@ -21,7 +23,9 @@ def philox(counter: Sequence[int], seed: int) -> tuple[int, int, int, int]: ...
 def permutation(n: int, seed: int, epoch: int = 0, stream: str = "shuffle") -> NDArray[np.uint32]: ...
 def draw(distribution: str, n: int, a: float, b: float, seed: int, variable: int) -> NDArray[np.float32]: ...
 def synthetic_digits(first: int, n: int, seed: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]: ...
-def apply(function: str, x: NDArray[np.float32], isa: str | None = None) -> NDArray[np.float32]: ...
+def apply(
+    function: _Function, x: NDArray[np.float32], isa: str | None = None, slope: bool = False
+) -> NDArray[np.float32]: ...
 def read_rows(
     descriptor: int, start: int, stride: int, rows: NDArray[np.uint32], places: NDArray[np.int64], out: NDArray[Any]
 ) -> int: ...
@@ -37,7 +41,7 @@ class Net:
         scale: float,
         offset: float,
         input_dropout: _Dropout,
-        layers: Sequence[tuple[int, str, _Dropout]],
+        layers: Sequence[tuple[int, _Function, _Dropout]],
         same_as: Sequence[int] = (),
     ) -> None: ...
     @property
@@ -57,23 +61,25 @@ class Net:
     def predict(self, x: ArrayLike | Data, link: str, n_threads: int) -> NDArray[np.float32]: ...
     def activities(self, data: Data, layers: Sequence[int], n_threads: int) -> dict[int, NDArray[np.float32]]: ...
     def evaluate(
-        self, data: Data, loss: str, n_threads: int, so_far: tuple[float, int, int] = (0.0, 0, 0)
+        self, data: Data, loss: _Loss, n_threads: int, so_far: tuple[float, int, int] = (0.0, 0, 0)
     ) -> tuple[float, int, int]: ...
     def gradients(
-        self, data: Data, loss: str, n_threads: int, dropout: tuple[int, int] | None = None, poison: int | None = None
+        self, data: Data, loss: _Loss, n_threads: int, dropout: tuple[int, int] | None = None, poison: int | None = None
     ) -> tuple[float, list[NDArray[np.float32]]]: ...
 
 class Data:
     x: NDArray[Any] | tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.float32]]
     y: NDArray[Any] | None
+    weights: NDArray[np.float32] | None
     def __init__(
         self,
         net: Net,
         x: ArrayLike,
         y: ArrayLike | None = None,
-        loss: str | None = None,
+        loss: _Loss | None = None,
         x_name: str = "x",
         y_name: str = "y",
+        weights: ArrayLike | None = None,
     ) -> None: ...
     def __len__(self) -> int: ...
     @property
@@ -99,9 +105,10 @@ class Training:
     def __init__(
         self,
         net: Net,
-        loss: str,
+        loss: _Loss,
         seed: int,
         *,
+        is_sum: bool = False,
         update: str = "sgd",
         momentum: float = 0.0,
         beta1: float = 0.0,

@@ -14,7 +14,7 @@ from cpython.buffer cimport (
     PyBUF_C_CONTIGUOUS, PyBUF_FORMAT, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer,
 )
 
-from ._arrays import as_csr, as_parameter, as_rows, as_targets, is_csr
+from ._arrays import as_csr, as_judgement, as_parameter, as_rows, as_targets, as_weights, is_csr
 
 from libc.string cimport memcpy, memset
 
@@ -40,12 +40,21 @@ cdef double SKIP_DENSITY = 0.4
 cdef int64_t CLOCKED_WORK = 1_000_000
 cdef int64_t CLOCKED_STEPS = 16
 
-cdef dict ACTIVATIONS = {"linear": FNN_LINEAR, "sigmoid": FNN_SIGMOID, "tanh": FNN_TANH, "relu": FNN_RELU}
-cdef dict LINKS = {"identity": FNN_IDENTITY, "sigmoid": FNN_LOGISTIC, "softmax": FNN_SOFTMAX}
+cdef dict FUNCTIONS = {  # and how many constants they have
+    "linear": (FNN_LINEAR, 0), "sigmoid": (FNN_SIGMOID, 0), "tanh": (FNN_TANH, 0), "relu": (FNN_RELU, 0),
+    "leaky_relu": (FNN_LEAKY_RELU, 1), "elu": (FNN_ELU, 1), "threshold": (FNN_THRESHOLD, 0), "gelu": (FNN_GELU, 0),
+    "silu": (FNN_SILU, 0), "softplus": (FNN_SOFTPLUS, 0), "exp": (FNN_EXP, 0), "log": (FNN_LOG, 0),
+    "log1p": (FNN_LOG1P, 0),
+}
+cdef dict LINKS = {"identity": FNN_IDENTITY, "sigmoid": FNN_LOGISTIC, "softmax": FNN_SOFTMAX, "exp": FNN_EXPONENTIAL}
 cdef dict LOSSES = {
     "squared_error": FNN_SQUARED_ERROR,
     "sigmoid_cross_entropy": FNN_SIGMOID_CROSS_ENTROPY,
     "softmax_cross_entropy": FNN_SOFTMAX_CROSS_ENTROPY,
+    "absolute_error": FNN_ABSOLUTE_ERROR,
+    "huber": FNN_HUBER,
+    "poisson": FNN_POISSON,
+    "custom": FNN_CUSTOM,
 }
 cdef dict UPDATES = {
     "sgd": FNN_SGD, "momentum": FNN_MOMENTUM, "nesterov": FNN_NESTEROV, "adam": FNN_ADAM, "rmsprop": FNN_RMSPROP,
@@ -56,10 +65,6 @@ cdef dict STATES = {  # the blocks that fnn_train keeps from step to step; RMSPr
 }
 cdef dict DISTRIBUTIONS = {"uniform": FNN_UNIFORM, "normal": FNN_NORMAL, "truncated_normal": FNN_TRUNCATED_NORMAL}
 cdef dict STREAMS = {"shuffle": FNN_STREAM_SHUFFLE, "split": FNN_STREAM_SPLIT}
-cdef dict FUNCTIONS = {
-    "exp": FNN_EXP, "log": FNN_LOG, "log1p": FNN_LOG1P,
-    "sigmoid": FNN_FN_SIGMOID, "tanh": FNN_FN_TANH, "relu": FNN_FN_RELU,
-}
 
 
 # ---- instruction sets and the machine ----------------------------------------------------------------------------
@@ -163,17 +168,31 @@ def synthetic_digits(int64_t first, int64_t n, uint64_t seed):
     return images, labels
 
 
-def apply(str function, const float[::1] x, str isa=None):
-    """An element-wise function of the kernels, for tests."""
+cdef fnn_activation activation_of(description) except *:
+    """Of a name, or of a name and constants."""
+    cdef fnn_activation activation
+    name, *constants = (description,) if isinstance(description, str) else description
+    activation.function, count = (FNN_AFFINE, 2) if name == "linear" and constants else FUNCTIONS[name]
+    if len(constants) != count:
+        raise ValueError(f"activation {name!r} must have {count} constants, got {len(constants)}")
+    activation.a, activation.b = (*constants, 0.0, 0.0)[:2]
+    return activation
+
+
+def apply(function, const float[::1] x, str isa=None, bint slope=False):
+    """An element-wise function of the kernels, or its slope at x, for tests."""
     cdef const fnn_kernels *kernels = fnn_isa()
-    cdef fnn_function which = FUNCTIONS[function]
+    cdef fnn_activation which = activation_of(function)
     if isa is not None:
         kernels = fnn_isa_available(available_isas().index(isa))
     y = np.empty(x.shape[0], np.float32)
     cdef float[::1] view = y
     if x.shape[0] > 0:
         with nogil:
-            kernels.apply(&view[0], &x[0], x.shape[0], which)
+            if slope:
+                kernels.slope(&view[0], &x[0], x.shape[0], which)
+            else:
+                kernels.apply(&view[0], &x[0], x.shape[0], which)
     return y
 
 
@@ -212,22 +231,29 @@ cdef fnn_dropout dropout_of(description):
 
 
 cdef class Data:
-    """Rows and, unless the data is for prediction, targets; keeps the arrays alive that the C side points to."""
+    """Rows and, unless the data is for prediction, targets; keeps the arrays alive that the C side points to.
+
+    loss: what the targets must suit, as for Criterion.  weights: of the rows, or None.
+    """
     cdef fnn_data c
     cdef fnn_sparse sparse
     cdef uint64_t *bits
     cdef bint is_searched
     cdef Net net
     cdef readonly object x, y  # x: rows, or (starts, columns, values) of a sparse matrix
+    cdef readonly object weights
 
-    def __cinit__(self, Net net not None, x, y=None, str loss=None, str x_name="x", str y_name="y"):
+    def __cinit__(self, Net net not None, x, y=None, loss=None, str x_name="x", str y_name="y", weights=None):
         self.net = net
         if is_csr(x):
             self.set_lists(x, x_name)
         else:
             self.set_rows(as_rows(x, net.n_in, x_name))
         if loss is not None:
-            self.set_targets(as_targets(y, self.c.n_rows, net.n_out, loss, y_name))
+            name = loss if isinstance(loss, str) else loss[0]
+            self.set_targets(as_targets(y, self.c.n_rows, net.n_out, name, y_name))
+        if weights is not None:
+            self.set_weights(as_weights(weights, self.c.n_rows))
 
     cdef int set_rows(self, x) except -1:
         cdef const uint8_t[:, ::1] bytes_view
@@ -277,6 +303,13 @@ cdef class Data:
             self.c.targets = &target_view[0, 0]
         return 0
 
+    cdef int set_weights(self, weights) except -1:
+        cdef const float[::1] view = weights
+        self.weights = weights
+        if self.c.n_rows > 0:
+            self.c.weights = &view[0]
+        return 0
+
     def __dealloc__(self):
         fnn_free(self.bits)
 
@@ -302,6 +335,74 @@ cdef class Data:
         check(status)
         self.is_searched = True
         self.c.bits = self.bits
+
+
+cdef void call_custom(void *context, float *losses, int64_t first, int64_t n_rows) noexcept nogil:
+    with gil:
+        (<Criterion>context).judge(losses, first, n_rows)
+
+
+cdef class Criterion:
+    """A loss as C takes it.
+
+    loss: a name, ("huber", delta), or ("custom", function): then it is also what C calls for each batch, and one job at a
+    time may use it, between ``prepare`` and ``finish``.  is_sum: gradients are not divided by the rows of a batch.
+    """
+    cdef fnn_loss c
+    cdef fnn_custom custom
+    cdef object function, outputs, gradients, order, error
+    cdef Data data
+
+    def __cinit__(self, loss, bint is_sum=False):
+        name, *constants = (loss,) if isinstance(loss, str) else loss
+        self.c.kind = LOSSES[name]
+        self.c.is_sum = is_sum
+        if self.c.kind == FNN_HUBER:
+            self.c.delta, = constants
+        if self.c.kind == FNN_CUSTOM:
+            self.function, = constants
+            self.custom.run = call_custom
+            self.custom.context = <void *>self
+            self.c.custom = &self.custom
+
+    cdef int prepare(self, Data data, int64_t n_batch, order) except -1:
+        cdef float[:, ::1] outputs, gradients
+        if self.function is None:
+            return 0
+        self.data, self.order, self.error = data, order, None
+        self.outputs, self.gradients = np.empty((2, n_batch, data.net.n_out), np.float32)
+        outputs, gradients = self.outputs, self.gradients
+        self.custom.outputs, self.custom.gradients = &outputs[0, 0], &gradients[0, 0]
+        return 0
+
+    cdef int finish(self) except -1:
+        """Raises what the function raised."""
+        error, self.error, self.data = self.error, None, None
+        if error is not None:
+            raise error
+        return 0
+
+    cdef void judge(self, float *losses, int64_t first, int64_t n_rows) noexcept:
+        cdef float[::1] view = <float[:n_rows]>losses
+        rows = slice(first, first + n_rows) if self.order is None else self.order[first:first + n_rows]
+        try:
+            if self.error is not None:
+                return
+            values, gradients = as_judgement(
+                self.function(self.outputs[:n_rows].copy(), self.data.y[rows]), n_rows, self.data.net.n_out
+            )
+            if self.c.is_sum:
+                gradients = gradients * np.float32(n_rows)
+            if self.data.weights is not None:
+                weights = self.data.weights[rows]
+                values, gradients = values * weights, gradients * weights[:, None]
+            self.gradients[:n_rows] = gradients
+            np.asarray(view)[:] = values
+        except BaseException as error:
+            self.error = error
+        finally:
+            if self.error is not None:
+                np.asarray(view)[:] = np.nan
 
 
 cdef class Plan:
@@ -391,7 +492,7 @@ cdef class Net:
         try:
             for i, (n_out, activation, dropout) in enumerate(layers):
                 c_layers[i].n_out = n_out
-                c_layers[i].activation = ACTIVATIONS[activation]
+                c_layers[i].activation = activation_of(activation)
                 c_layers[i].dropout = dropout_of(dropout)
             for i, owner in enumerate(same_as):
                 c_layers[i].same_as = owner
@@ -592,31 +693,35 @@ cdef class Net:
             fnn_free(outs)
         return found
 
-    def evaluate(self, Data data not None, str loss, int n_threads, so_far=(0.0, 0, 0)):
+    def evaluate(self, Data data not None, loss, int n_threads, so_far=(0.0, 0, 0)):
         """Sum of the rows' losses, number of units judged right, number of rows.
 
         so_far: what it returned for the rows before; theirs must be a multiple of pass_rows for the sums of one pass.
         """
-        cdef fnn_loss c_loss = LOSSES[loss]
+        cdef Criterion criterion = Criterion(loss)
         cdef fnn_metrics metrics
         cdef int64_t row = 0
         cdef Plan plan
         metrics.loss, metrics.hits, metrics.rows = so_far
+        criterion.prepare(data, PASS_ROWS, None)
         while row < data.c.n_rows:
             with self.lock:
                 plan = self.plan_for_pass(n_threads, data)
                 self.pull()
                 with nogil:
-                    fnn_evaluate(plan.c, self.params, &data.c, c_loss, BUDGET_NS, &row, &metrics)
+                    fnn_evaluate(plan.c, self.params, &data.c, criterion.c, BUDGET_NS, &row, &metrics)
+            if criterion.error is not None:
+                break
             PyErr_CheckSignals()
+        criterion.finish()
         return metrics.loss, metrics.hits, metrics.rows
 
-    def gradients(self, Data data not None, str loss, int n_threads, dropout=None, poison=None):
+    def gradients(self, Data data not None, loss, int n_threads, dropout=None, poison=None):
         """Sum of the rows' losses, and the gradients of the mean loss: W and b of each layer in turn that has its own.
 
         dropout: None for none, or (seed, step) for the masks of that training step.
         """
-        cdef fnn_loss c_loss = LOSSES[loss]
+        cdef Criterion criterion = Criterion(loss)
         cdef fnn_metrics metrics
         cdef bint is_drawn = dropout is not None
         cdef uint64_t seed
@@ -629,10 +734,12 @@ cdef class Net:
             if poison is not None:
                 plan.poison(poison)
             seed, step = dropout or (0, 0)
+            criterion.prepare(data, data.c.n_rows, None)
             with self.lock:
                 self.pull()
                 with nogil:
-                    fnn_gradients(plan.c, self.params, &data.c, c_loss, is_drawn, seed, step, block, &metrics)
+                    fnn_gradients(plan.c, self.params, &data.c, criterion.c, is_drawn, seed, step, block, &metrics)
+            criterion.finish()
             owners = [i for i in range(self.c.n_layers) if self.c.layers[<int64_t>i].same_as == 0]
             return metrics.loss, [self.unpack(block, i, which) for i in owners for which in "Wb"]
         finally:
@@ -782,7 +889,7 @@ cdef class Training:
     cdef Net net
     cdef float *state
     cdef fnn_restraint *restraints
-    cdef fnn_loss loss
+    cdef Criterion criterion
     cdef fnn_update update
     cdef float momentum, epsilon, decay, clip_value, clip_norm
     cdef double beta1, beta2
@@ -792,11 +899,11 @@ cdef class Training:
     cdef public object step, epoch
     cdef tuple blocks
 
-    def __cinit__(self, Net net not None, str loss, seed, *, str update="sgd", float momentum=0.0, double beta1=0.0,
+    def __cinit__(self, Net net not None, loss, seed, *, bint is_sum=False, str update="sgd", float momentum=0.0, double beta1=0.0,
                   double beta2=0.0, float epsilon=0.0, float decay=0.0, restraints=(), float clip_value=0.0,
                   float clip_norm=0.0):
         self.net = net
-        self.loss = LOSSES[loss]
+        self.criterion = Criterion(loss, is_sum)
         self.update = UPDATES[update]
         self.momentum = momentum
         self.beta1, self.beta2, self.epsilon = beta1, beta2, epsilon
@@ -882,7 +989,8 @@ cdef class Training:
             return so_far or (0.0, 0, 0)
         self.make_plan(batch_size, n_threads, data)
         epoch.data = &data.c
-        epoch.loss = self.loss
+        epoch.loss = self.criterion.c
+        self.criterion.prepare(data, batch_size, None if order is None else np.asarray(order))
         epoch.update = self.update
         epoch.unfused = unfused
         epoch.momentum = self.momentum
@@ -922,6 +1030,8 @@ cdef class Training:
                     with nogil:
                         status = fnn_train(self.plan.c, self.net.params, self.state, &epoch, threads, BUDGET_NS)
                     self.net.push(&trainable[0])
+                if self.criterion.error is not None:
+                    break
                 if status == FNN_ERR_DIVERGED:
                     raise Diverged(epoch.step)
                 check(status)
@@ -937,6 +1047,7 @@ cdef class Training:
         finally:
             self.step = first + epoch.step
             self.losses = np.append(self.losses, losses[:epoch.step])
+            self.criterion.finish()
         measured = -(-n_steps // epoch.perf_every)
         scale = 1e-9 * n_steps / measured
         self.perf = [before + scale * nanoseconds for before, nanoseconds in zip(self.perf, perf)]

@@ -63,7 +63,8 @@ class _Graph:
         logits = self._add(f"{scope}/add", "Add", (product, b), y)
         if layer.activation in ("linear", "softmax"):  # softmax is the loss's
             return logits
-        return self._add(f"{scope}/{layer.activation}", layer.activation, (logits,), y)
+        activation = layer.activation if isinstance(layer.activation, str) else layer.activation.name
+        return self._add(f"{scope}/{activation}", activation, (logits,), y)
 
     def add_other(self, layer: Layer, x: str, n: int) -> str:
         name = (layer.name if isinstance(layer, Dropout) else None) or type(layer).__name__.lower()

@@ -54,16 +54,25 @@ def is_streamed(x: Any) -> TypeGuard[np.memmap]:
 class Stream:
     """Rows x, and targets y unless they are for prediction, of a network: what ``_core.Data`` is for arrays.
 
-    x: a map for which ``is_streamed`` holds. y: another, or an array. Class indices, four bytes a row, are held in
+    x: a map for which ``is_streamed`` holds. y: another, or an array. loss: a rule. weights: of the rows, or None.
+    Class indices, four bytes a row, are held in
     memory; targets of more columns are read with the rows if they are a map.
     TypeError, ValueError: x or y does not fit the network, the loss or each other. OSError: a file cannot be read.
     """
 
     def __init__(
-        self, net: _core.Net, x: np.memmap, y: Any = None, loss: str | None = None, x_name: str = "x", y_name: str = "y"
+        self,
+        net: _core.Net,
+        x: np.memmap,
+        y: Any = None,
+        loss: tuple[Any, ...] | None = None,
+        x_name: str = "x",
+        y_name: str = "y",
+        weights: Any = None,
     ) -> None:
         _arrays.check_rows(_arrays.as_array(x, x_name), net.n_in, x_name)
         self._net, self._loss, self._names = net, loss, (x_name, y_name)
+        self._weights = None if weights is None else _arrays.as_weights(weights, x.shape[0])
         self._x, self._y = _Rows(x), None
         if x.dtype != np.uint8:
             _arrays.say_converted(x.dtype, x_name)
@@ -79,7 +88,7 @@ class Stream:
         assert self._loss is not None
         if isinstance(self._y, _Rows):
             y = _arrays.to_float32(self._y.read(np.arange(len(self), dtype=np.uint32)))
-            return _arrays.as_targets(y, len(self), self._net.n_out, self._loss, self._names[1])
+            return _arrays.as_targets(y, len(self), self._net.n_out, self._loss[0], self._names[1])
         assert self._y is not None
         return self._y
 
@@ -87,7 +96,7 @@ class Stream:
         """Checks them all, so that a training does not meet a wrong one halfway."""
         assert self._loss is not None
         if not is_streamed(y):
-            return _arrays.as_targets(y, len(self), self._net.n_out, self._loss, name)
+            return _arrays.as_targets(y, len(self), self._net.n_out, self._loss[0], name)
         if y.shape[0] != len(self):
             raise ValueError(f"{name} must have one entry for each of the {len(self)} rows of x, got shape {y.shape}")
         _arrays.as_array(y, name)
@@ -96,7 +105,7 @@ class Stream:
         for first in range(0, len(self), step := max(1, _CHUNK_BYTES // rows.row_bytes)):
             last = min(first + step, len(self))
             part = rows.read(np.arange(first, last, dtype=np.uint32))
-            part = _arrays.as_targets(part, last - first, self._net.n_out, self._loss, f"{name}[{first}:{last}]")
+            part = _arrays.as_targets(part, last - first, self._net.n_out, self._loss[0], f"{name}[{first}:{last}]")
             if part.ndim == 1:
                 parts.append(part)
         return np.concatenate(parts) if parts else rows
@@ -178,7 +187,8 @@ class Stream:
         x = x if x.dtype == np.uint8 else _arrays.to_float32(x)
         if self._y is None:
             return _core.Data(self._net, x)
-        data = _core.Data(self._net, x, self._read_targets(rows, is_closed), self._loss, *self._names)
+        weights = None if self._weights is None else self._weights[rows]
+        data = _core.Data(self._net, x, self._read_targets(rows, is_closed), self._loss, *self._names, weights)
         data.find_zeros()
         return data
 

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from . import _checks, initializers, regularizers
+from . import _checks, activations, initializers, regularizers
+from .activations import Activation
 from .initializers import Initializer
 from .regularizers import MaxNorm, Regularizer
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ACTIVATIONS", "Dense", "Dropout", "Layer", "Mask", "Rescaling", "from_config"]
 
-ACTIVATIONS = ("linear", "sigmoid", "tanh", "relu", "softmax")
+ACTIVATIONS = activations.NAMES
 
 _NAME = re.compile(r"\w[\w.-]*(/\w[\w.-]*)*")
 
@@ -69,17 +70,14 @@ class Dense(Layer):
 
     Shapes: x (n, n_in), W (n_in, units), b (units,), y (n, units), float32.
 
-        linear   f(z) = z
-        sigmoid  f(z) = 1 / (1 + exp(-z))
-        tanh     f(z) = tanh z
-        relu     f(z) = max(z, 0)
-        softmax  f(z)_j = exp(z_j) / sum_k exp(z_k); last layer alone, folded into the loss
-
     One object in several places, of one network or of several, is one layer with one W and one b: gradients of its
     places in a network are summed, and what one network learns the others know. A copy of it is a new layer.
 
-    units: a positive integer. initializer, bias_initializer: a name or an Initializer, for W and for b; None leaves the
-    variable without values, and whoever uses it before it is assigned gets a RuntimeError.
+    units: a positive integer. activation: f, a name or an Activation, whose docstrings give the formulas: "linear",
+    "sigmoid", "tanh", "relu", "leaky_relu", "elu", "gelu", "silu", "softplus", "threshold" (which does not train), and
+    for the last layer "softmax". One that is no different from what its name stands for is kept as that name.
+    initializer, bias_initializer: a name or an Initializer, for W and for b; None leaves the variable without values,
+    and whoever uses it before it is assigned gets a RuntimeError.
     regularizer: an L1 or an L2 for W; None: the Trainer's, if it has one. constraint: a MaxNorm for W.
     mask: 0 and 1, (n_in, units): where it is 0, there is no connection: the weight is +0 from the beginning, its
     gradient is 0, and no update, whatever the optimiser, moves it. None: all connections.
@@ -91,7 +89,7 @@ class Dense(Layer):
     """
 
     units: int
-    activation: str = "linear"
+    activation: str | Activation = "linear"
     initializer: str | Initializer | None = field(default="he", kw_only=True)
     bias_initializer: str | Initializer | None = field(default="zeros", kw_only=True)
     regularizer: Regularizer | None = field(default=None, kw_only=True)
@@ -102,7 +100,7 @@ class Dense(Layer):
     def __post_init__(self) -> None:
         self._set(
             units=_checks.integer("units", self.units, 1),
-            activation=_checks.choice("activation", self.activation, ACTIVATIONS),
+            activation=activations.get(self.activation).plain,
             initializer=_initializer("initializer", self.initializer),
             bias_initializer=_initializer("bias_initializer", self.bias_initializer),
             regularizer=regularizers.check("regularizer", self.regularizer),

@@ -5,19 +5,39 @@ class c being the row with t_c = 1 and zeros elsewhere. Every loss is a mean ove
 link turns z into what ``predict_proba`` and ``predict`` report; it is stored with the model.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from . import _checks
 
-__all__ = ["Loss", "SigmoidCrossEntropy", "SoftmaxCrossEntropy", "SquaredError", "from_config", "get"]
+__all__ = [
+    "AbsoluteError",
+    "CustomLoss",
+    "Huber",
+    "Loss",
+    "Poisson",
+    "SigmoidCrossEntropy",
+    "SoftmaxCrossEntropy",
+    "SquaredError",
+    "from_config",
+    "get",
+]
+
+
+LINKS = ("softmax", "sigmoid", "exp", "identity")
 
 
 class Loss(_checks.Described, family="loss"):
-    """Base of all losses. name: what ``Trainer(loss=name)`` accepts. link: "identity", "sigmoid" or "softmax"."""
+    """Base of all losses. name: what ``Trainer(loss=name)`` accepts. link: one of LINKS."""
 
     name: ClassVar[str]
-    link: ClassVar[str]
+    link: str
+
+    @property
+    def rule(self) -> tuple[Any, ...]:
+        """What the engine takes: the name and the constants."""
+        return (self.name, *self._values())
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -34,7 +54,7 @@ class SoftmaxCrossEntropy(Loss):
     """
 
     name: ClassVar[str] = "softmax_cross_entropy"
-    link: ClassVar[str] = "softmax"
+    link = "softmax"
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -52,7 +72,7 @@ class SigmoidCrossEntropy(Loss):
     """
 
     name: ClassVar[str] = "sigmoid_cross_entropy"
-    link: ClassVar[str] = "sigmoid"
+    link = "sigmoid"
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -68,7 +88,95 @@ class SquaredError(Loss):
     """
 
     name: ClassVar[str] = "squared_error"
-    link: ClassVar[str] = "identity"
+    link = "identity"
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class AbsoluteError(Loss):
+    """The distance to the target along each output: regression that outliers move less.
+
+        L = 1/B sum_rows sum_j |z_j - t_j|
+        dL/dz_j = sign(z_j - t_j) / B, 0 where the two are equal
+
+    Targets: rows of floats (B, n_out). It has no accuracy.
+    """
+
+    name: ClassVar[str] = "absolute_error"
+    link = "identity"
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Huber(Loss):
+    """Squared near the target, absolute beyond delta.
+
+        L = 1/B sum_rows sum_j h(z_j - t_j),   h(d) = d^2 / 2 for |d| <= delta, else delta (|d| - delta / 2)
+        dL/dz_j = min(max(z_j - t_j, -delta), delta) / B
+
+    delta: a positive finite number. Targets: rows of floats (B, n_out). It has no accuracy.
+    TypeError, ValueError: delta is none.
+    Source: Huber, "Robust Estimation of a Location Parameter", Annals of Mathematical Statistics 1964.
+    """
+
+    delta: float = 1.0
+
+    name: ClassVar[str] = "huber"
+    link = "identity"
+
+    def __post_init__(self) -> None:
+        self._set(delta=_checks.positive("delta", self.delta))
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Poisson(Loss):
+    """Counts: the negative logarithm of the Poisson probability of t at the rate exp(z), without log(t!).
+
+        L = 1/B sum_rows sum_j [exp(z_j) - t_j z_j]
+        dL/dz_j = (exp(z_j) - t_j) / B
+
+    ``predict`` gives the rates exp(z). Targets: rows of non-negative numbers (B, n_out). It has no accuracy.
+    Source: McCullagh and Nelder, Generalized Linear Models, chapter 6 (the canonical, logarithmic, link).
+    """
+
+    name: ClassVar[str] = "poisson"
+    link = "exp"
+
+
+Function = Callable[[Any, Any], tuple[Any, Any]]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class CustomLoss(Loss):
+    """A loss that a Python function computes, for each batch.
+
+        losses, gradient = function(outputs, targets)
+
+    outputs: (B, n_out) float32, the last layer's, an array of the function's own. targets: those rows of y; integers
+    (B,) as int32 where there are several outputs, else float32 (B, k) of any k. losses: (B,), one a row. gradient:
+    (B, n_out), of the mean of the losses at the outputs. Both are taken as float32; weights of rows are applied to
+    both afterwards.
+
+    function runs on one thread while the others wait, and must not use the network, which is locked meanwhile. What it
+    raises ends the training after the last whole step. link: what the outputs mean, as "softmax". It has no accuracy,
+    and is not saved: ``to_config`` is a TypeError.
+    TypeError, ValueError: function is not callable, link is none; a result of another kind or shape.
+    """
+
+    function: Function
+    link: str = "identity"
+
+    name: ClassVar[str] = "custom"
+
+    def __post_init__(self) -> None:
+        if not callable(self.function):
+            raise _checks.wrong_kind("function", "a function (outputs, targets) -> (losses, gradient)", self.function)
+        self._set(link=_checks.choice("link", self.link, LINKS))
+
+    @property
+    def rule(self) -> tuple[Any, ...]:
+        return (self.name, self.function)
+
+    def to_config(self) -> dict[str, Any]:
+        raise TypeError("a CustomLoss has no config: its function cannot be written")
 
 
 def get(loss: str | Loss) -> Loss:

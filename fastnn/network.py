@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from . import _checks, _core, _places, runtime
+from . import _checks, _core, _places, activations, runtime
 from . import losses as _losses
 from ._arrays import as_parameter
 from ._devices import place as place_on
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 _FORMAT = "fastnn-network"
 _FORMAT_VERSION = 1
-_LINKS = ("softmax", "sigmoid", "identity")
+_LINKS = _losses.LINKS
 _MAX_BATCH = 2**31 - 1
 _MAX_PARAMETERS = 2**40  # 4 TiB; keeps the C side's sizes, padded to panels, far inside 64 bits
 
@@ -48,7 +48,7 @@ class Network:
     A Dense object that stands in several places, or in another network too, has one W and one b in all of them.
 
     ``link`` turns the last layer's outputs into what they mean: "softmax" (classes), "sigmoid" (labels), "identity"
-    (values), or None before a loss or a softmax layer has said so.
+    (values), "exp" (rates), or None before a loss or a softmax layer has said so.
 
     ``metadata``: a dict for notes of your own, JSON values by name, which are saved with the network: classes, units.
 
@@ -149,12 +149,12 @@ class Network:
         """What the network takes each row of x for.
 
         link "softmax": the most probable class, the first of equals: (n,) int64. "sigmoid": whether each label is more
-        probable than not: (n, n_out) int64. "identity": the values: (n, n_out) float32.
+        probable than not: (n, n_out) int64. "identity": the values, "exp": their exponentials, both (n, n_out) float32.
         RuntimeError: no loss has said yet what the outputs mean.
         """
         if self.link is None:
             raise RuntimeError(f"predict must know what outputs mean, {self._said_of_link()}; net(x) gives them")
-        outputs = self._predict(x, "identity", num_threads)
+        outputs = self._predict(x, "exp" if self.link == "exp" else "identity", num_threads)
         if self.link == "softmax":
             classes: NDArray[np.int64] = outputs.argmax(axis=1)
             return classes
@@ -213,7 +213,7 @@ class Network:
         """Gradient of the mean loss over the rows of x at each variable, by name, without dropout.
 
         y: as for ``Trainer.fit``. loss: a name or a Loss; None: the one that goes with ``link``.
-        ValueError: x has no rows, or the two do not fit the network or each other.
+        ValueError: x has no rows, the two do not fit the network or each other, or a layer's activation is a threshold.
         """
         _, arrays = self._loss_and_gradients(x, y, loss, num_threads)
         return dict(zip(self.variables, arrays, strict=True))
@@ -239,11 +239,12 @@ class Network:
         self, x: ArrayLike, y: ArrayLike, loss: str | _losses.Loss | None, num_threads: int | None
     ) -> tuple[float, list[NDArray[np.float32]]]:
         self._require_values()
+        self._check_trainable()
         chosen = self._own_loss() if loss is None else _losses.get(loss)
-        data = _core.Data(self._net, x, y, chosen.name)
+        data = _core.Data(self._net, x, y, chosen.rule)
         if len(data) == 0:
             raise ValueError("x must have at least one row, got none")
-        total, arrays = self._net.gradients(data, chosen.name, self._threads(len(data), num_threads))
+        total, arrays = self._net.gradients(data, chosen.rule, self._threads(len(data), num_threads))
         return total / len(data), arrays
 
     def get_flat(self) -> NDArray[np.float32]:
@@ -261,8 +262,14 @@ class Network:
             variable.assign(vector[first : first + variable.size].reshape(variable.shape))
             first += variable.size
 
+    def _check_trainable(self) -> None:
+        for name, dense in self._dense:
+            if not activations.get(dense.activation).is_trainable:
+                raise ValueError(f"layer {name!r} must have an activation with a slope to be trained, got 'threshold'")
+
     def _own_loss(self) -> _losses.Loss:
-        names = {"softmax": "softmax_cross_entropy", "sigmoid": "sigmoid_cross_entropy", "identity": "squared_error"}
+        names = {"softmax": "softmax_cross_entropy", "sigmoid": "sigmoid_cross_entropy"}
+        names |= {"identity": "squared_error", "exp": "poisson"}
         if self.link is None:
             raise ValueError(f"loss must be given, {self._said_of_link()}")
         return _losses.get(names[self.link])
@@ -340,8 +347,10 @@ class Network:
     def to_onnx(self, path: str | os.PathLike[str]) -> None:
         """Writes the network as an ONNX model for other runtimes, replacing path only when it is complete.
 
-        Input "x" (n, n_in) float32; output "outputs" (n, n_out), as ``net(x)``, and for a classifier "probabilities".
-        ImportError: onnx is missing. OSError: the file cannot be written.
+        Input "x" (n, n_in) float32; output "outputs" (n, n_out), as ``net(x)``, and for a classifier "probabilities",
+        under the link "exp" "rates".
+        ImportError: onnx is missing. ValueError: an activation other than linear, sigmoid, tanh, relu and softmax.
+        OSError: the file cannot be written.
         """
         from .export._onnx import onnx_model
 
@@ -352,7 +361,7 @@ class Network:
 
         name: what its functions start with, a C identifier; None: path's file name without its ending. The file says
         how to compile and call it; its outputs have the bits of ``net(x)`` and ``predict_proba``.
-        TypeError, ValueError: name is none. OSError: the file cannot be written.
+        TypeError, ValueError: name is none, or an activation as for ``to_onnx``. OSError: the file cannot be written.
         """
         from .export._c import c_source, check_name
 
@@ -472,12 +481,14 @@ def _build(n_in: int, layers: tuple[Layer, ...], places: list[Place]) -> _core.N
             dropouts[len(dense)] = (layer.threshold, layer.train_scale, layer.predict_scale)
         elif isinstance(layer, Dense):
             dense.append(layer)
-    descriptions = [
-        (layer.units, "linear" if layer.activation == "softmax" else layer.activation, dropouts.get(i + 1))
-        for i, layer in enumerate(dense)
-    ]
+    descriptions = [(layer.units, _engines(layer.activation), dropouts.get(i + 1)) for i, layer in enumerate(dense)]
     same_as = [place.first + 1 if place.first < i else 0 for i, place in enumerate(places)]
     return _core.Net(n_in, scale, offset, dropouts.get(0), descriptions, same_as)
+
+
+def _engines(activation: str | activations.Activation) -> tuple[Any, ...]:
+    """What the engine takes: a softmax is its loss's, or its link's."""
+    return ("linear",) if activation == "softmax" else activations.get(activation).rule
 
 
 def _described(layer: Layer) -> str:

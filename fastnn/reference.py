@@ -11,6 +11,7 @@ Nothing is checked here.  No layout, no threads, no speed.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from math import erfc
 from statistics import NormalDist
 from typing import Any, NamedTuple
 
@@ -133,24 +134,112 @@ def relu(z: Floats) -> Floats:
     return np.where(z <= 0, 0.0, z)
 
 
-def linear(z: Floats) -> Floats:
-    """z itself."""
-    return z
+def linear(z: Floats, slope: float = 1.0, intercept: float = 0.0) -> Floats:
+    """slope z + intercept."""
+    return slope * z + intercept
 
 
-ACTIVATIONS: dict[str, Function] = {"linear": linear, "sigmoid": sigmoid, "tanh": np.tanh, "relu": relu}
-FUNCTIONS: dict[str, Function] = {**ACTIVATIONS, "exp": np.exp, "log": np.log, "log1p": np.log1p}
-DERIVATIVES: dict[str, Function] = {  # of an activation, from its value y
-    "linear": lambda y: np.ones_like(y),
+def leaky_relu(z: Floats, slope: float) -> Floats:
+    """z, below 0 slope z."""
+    return np.where(z < 0, slope * z, z)
+
+
+def elu(z: Floats, alpha: float) -> Floats:
+    """z, below 0 alpha (exp(z) - 1)."""
+    return np.where(z < 0, alpha * np.expm1(np.minimum(z, 0.0)), z)
+
+
+def threshold(z: Floats) -> Floats:
+    """1, below 0 -1."""
+    return np.where(z < 0, -1.0, np.where(z >= 0, 1.0, z))
+
+
+def normal_tail(z: Floats) -> Floats:
+    """1 - Phi(z), Phi the normal distribution function, without cancellation."""
+    return 0.5 * np.array([erfc(value) for value in (z * np.sqrt(0.5)).ravel().tolist()]).reshape(z.shape)
+
+
+def gelu(z: Floats) -> Floats:
+    """z Phi(z)."""
+    return np.where(
+        z == -np.inf, 0.0, np.where(np.isfinite(z), z, 0.0) * normal_tail(-z) + np.where(z == np.inf, z, 0.0)
+    )
+
+
+def gelu_slope(z: Floats) -> Floats:
+    """Phi(z) + z Phi'(z)."""
+    return normal_tail(-z) + z * np.exp(-0.5 * z * z) / np.sqrt(2.0 * np.pi)
+
+
+def silu(z: Floats) -> Floats:
+    """z sigmoid(z)."""
+    return z * sigmoid(z)
+
+
+def silu_slope(z: Floats) -> Floats:
+    """s (1 + z (1 - s)), s = sigmoid(z)."""
+    return sigmoid(z) * (1.0 + z * sigmoid(-z))
+
+
+def softplus(z: Floats) -> Floats:
+    """log(1 + exp(z)) without overflow."""
+    return np.maximum(z, 0.0) + np.log1p(np.exp(-np.abs(z)))
+
+
+Activation = str | tuple[Any, ...]  # a name, or a name and its constants
+
+ACTIVATIONS: dict[str, Callable[..., Floats]] = {
+    "linear": linear,
+    "sigmoid": sigmoid,
+    "tanh": np.tanh,
+    "relu": relu,
+    "leaky_relu": leaky_relu,
+    "elu": elu,
+    "threshold": threshold,
+    "gelu": gelu,
+    "silu": silu,
+    "softplus": softplus,
+}
+FUNCTIONS: dict[str, Callable[..., Floats]] = {**ACTIVATIONS, "exp": np.exp, "log": np.log, "log1p": np.log1p}
+DERIVATIVES: dict[str, Callable[..., Floats]] = {  # of an activation, from its value y; a threshold has none
+    "linear": lambda y, slope=1.0, intercept=0.0: np.full_like(y, slope),
     "sigmoid": lambda y: y * (1.0 - y),
     "tanh": lambda y: 1.0 - y * y,
     "relu": lambda y: np.where(y <= 0, 0.0, 1.0),
+    "leaky_relu": lambda y, slope: np.where(y <= 0, slope, 1.0),
+    "elu": lambda y, alpha: np.where(y <= 0, y + alpha, 1.0),
+    "gelu": linear,  # these keep their slopes themselves
+    "silu": linear,
+    "softplus": linear,
 }
+SLOPES: dict[str, Function] = {"gelu": gelu_slope, "silu": silu_slope, "softplus": sigmoid}  # from z
 
 
-def apply(x: ArrayLike, function: str) -> Floats:
-    """function(x) for a key of FUNCTIONS."""
-    return FUNCTIONS[function](np.asarray(x, dtype=np.float64))
+def _named(activation: Activation) -> tuple[str, tuple[float, ...]]:
+    return (activation, ()) if isinstance(activation, str) else (activation[0], activation[1:])
+
+
+def apply(x: ArrayLike, function: Activation) -> Floats:
+    """function(x), by a key of FUNCTIONS and its constants."""
+    name, constants = _named(function)
+    return FUNCTIONS[name](np.asarray(x, dtype=np.float64), *constants)
+
+
+def kept(z: Floats, activation: Activation) -> Floats:
+    """What a forward pass keeps for the backward pass: the activity, or of some activations the slope."""
+    name, _ = _named(activation)
+    return SLOPES[name](z) if name in SLOPES else apply(z, activation)
+
+
+def derivative(y: Floats, activation: Activation) -> Floats:
+    """The slope, from what the forward pass kept."""
+    name, constants = _named(activation)
+    return DERIVATIVES[name](y, *constants)
+
+
+def slope(x: ArrayLike, activation: Activation) -> Floats:
+    """The slope of an activation at x."""
+    return derivative(kept(np.asarray(x, dtype=np.float64), activation), activation)
 
 
 def dropout(y: Floats, keep: Bools | None, scale: float) -> Floats:
@@ -162,21 +251,22 @@ def dropout(y: Floats, keep: Bools | None, scale: float) -> Floats:
 
 
 def dense_forward(
-    x: Floats, w: Floats, b: Floats, keep: Bools | None = None, scale: float = 1.0, activation: str = "linear"
+    x: Floats, w: Floats, b: Floats, keep: Bools | None = None, scale: float = 1.0, activation: Activation = "linear"
 ) -> tuple[Floats, Floats]:
-    """(out, y): y = activation(x W + b), out = y after dropout.  x (n_batch, n_in), w (n_in, n_out), b (n_out,)."""
-    y = ACTIVATIONS[activation](x @ w + b)
-    return dropout(y, keep, scale), y
+    """(out, y): out = activation(x W + b) after dropout; y: what the backward pass needs, the same before dropout, or
+    the slope (``kept``).  x (n_batch, n_in), w (n_in, n_out), b (n_out,)."""
+    z = x @ w + b
+    return dropout(apply(z, activation), keep, scale), kept(z, activation)
 
 
 def dense_backward_input(
-    dy: Floats, w: Floats, x: Floats, keep: Bools | None = None, scale: float = 1.0, activation: str = "linear"
+    dy: Floats, w: Floats, y: Floats, keep: Bools | None = None, scale: float = 1.0, activation: Activation = "linear"
 ) -> Floats:
     """Gradient at the logits of the layer below: (n_batch, n_in).
 
-    dy: gradient at this layer's logits.  x, keep, scale, activation are the layer below's; x is before its dropout.
+    dy: gradient at this layer's logits.  y, keep, scale, activation are the layer below's; y is what it kept.
     """
-    return dropout(dy @ w.T, keep, scale) * DERIVATIVES[activation](x)
+    return dropout(dy @ w.T, keep, scale) * derivative(y, activation)
 
 
 def dense_backward_weight(x: Floats, dy: Floats) -> tuple[Floats, Floats]:
@@ -211,7 +301,7 @@ def softmax(y: Floats) -> Floats:
     return e / e.sum(axis=1, keepdims=True)
 
 
-LINKS: dict[str, Function] = {"identity": linear, "sigmoid": sigmoid, "softmax": softmax}
+LINKS: dict[str, Function] = {"identity": linear, "sigmoid": sigmoid, "softmax": softmax, "exp": np.exp}
 
 
 def output(y: Floats, link: str) -> Floats:
@@ -245,17 +335,46 @@ def squared_error(y: Floats, t: Floats) -> tuple[Floats, Ints, Floats]:
     return 0.5 * ((y - t) ** 2).sum(axis=1), np.zeros(len(y), dtype=np.int64), y - t
 
 
-LOSSES = {f.__name__: f for f in (softmax_cross_entropy, sigmoid_cross_entropy, squared_error)}  # gradients at y
+def absolute_error(y: Floats, t: Floats) -> tuple[Floats, Ints, Floats]:
+    """Sum over outputs of |y - t|; nothing counts as right."""
+    return np.abs(y - t).sum(axis=1), np.zeros(len(y), dtype=np.int64), np.sign(y - t)
 
 
-def loss(y: Floats, targets: ArrayLike, name: str, activation: str, scale: float) -> tuple[Floats, Ints, Floats]:
-    """losses (n_batch,), hits (n_batch,) and the gradient of scale * sum(losses) at the logits y = activation(logits).
+def huber(y: Floats, t: Floats, delta: float = 1.0) -> tuple[Floats, Ints, Floats]:
+    """Sum of d^2 / 2, beyond |d| = delta of delta (|d| - delta / 2), d = y - t; nothing counts as right."""
+    d = np.abs(y - t)
+    losses = np.where(d <= delta, d * d / 2.0, delta * (d - delta / 2.0)).sum(axis=1)
+    return losses, np.zeros(len(y), dtype=np.int64), np.clip(y - t, -delta, delta)
 
-    y: the network's outputs, which the cross-entropies take for logits of their own, whatever the activation.
+
+def poisson(y: Floats, t: Floats) -> tuple[Floats, Ints, Floats]:
+    """Sum over outputs of exp(y) - t y; nothing counts as right."""
+    return (np.exp(y) - t * y).sum(axis=1), np.zeros(len(y), dtype=np.int64), np.exp(y) - t
+
+
+LOSSES = {  # gradients at y
+    f.__name__: f for f in (softmax_cross_entropy, sigmoid_cross_entropy, squared_error, absolute_error, huber, poisson)
+}
+
+
+def loss(
+    out: Floats,
+    targets: ArrayLike,
+    name: str,
+    activation: Activation,
+    scale: float,
+    y: Floats | None = None,
+    weights: Floats | None = None,
+) -> tuple[Floats, Ints, Floats]:
+    """losses (n_batch,), hits (n_batch,) and the gradient of scale * sum(losses) at the logits, out = activation(them).
+
+    out: the network's outputs, which the cross-entropies take for logits of their own, whatever the activation.
+    y: what the last layer kept, if that is not out. weights: what each row's loss is multiplied by.
     targets: class indices (n_batch,) or rows (n_batch, n_out).
     """
-    losses, hits, dy = LOSSES[name](y, target_rows(targets, y.shape[1]))
-    return losses, hits, scale * dy * DERIVATIVES[activation](y)
+    losses, hits, dy = LOSSES[name](out, target_rows(targets, out.shape[1]))
+    weights = np.ones(len(out)) if weights is None else weights
+    return losses * weights, hits, scale * weights[:, None] * dy * derivative(out if y is None else y, activation)
 
 
 # ---- update ----------------------------------------------------------------------------------------------------------
@@ -375,7 +494,7 @@ class Layer(NamedTuple):
     """A dense layer and the dropout of its output.  The last layer of a network has none."""
 
     n_out: int
-    activation: str
+    activation: Activation
     dropout: Dropout | None = None
 
 
@@ -408,7 +527,9 @@ def _masks_and_scales(net: Network, keeps: Keeps | None) -> tuple[Keeps, list[fl
 def forward(
     net: Network, params: Params, x: ArrayLike, keeps: Keeps | None = None
 ) -> tuple[list[Floats], list[Floats]]:
-    """(outs, ys): values after and before dropout, first of the input; outs[-1] are the network's outputs.
+    """(outs, ys): values after dropout, and what is kept (``dense_forward``), first of the input.
+
+    outs[-1] are the network's outputs.
 
     keeps: the masks of a training step; None: prediction.
     """
@@ -424,12 +545,20 @@ def forward(
 
 
 def gradients(
-    net: Network, params: Params, x: ArrayLike, targets: ArrayLike, loss_name: str, keeps: Keeps | None = None
+    net: Network,
+    params: Params,
+    x: ArrayLike,
+    targets: ArrayLike,
+    loss_name: str,
+    keeps: Keeps | None = None,
+    weights: Floats | None = None,
 ) -> tuple[list[Floats], Floats, Ints]:
     """Gradients of the batch's mean loss, in the order of params; losses and hits of each row."""
     masks, scales = _masks_and_scales(net, keeps)
     outs, ys = forward(net, params, x, keeps)
-    losses, hits, dy = loss(outs[-1], targets, loss_name, net.layers[-1].activation, 1.0 / len(outs[-1]))
+    losses, hits, dy = loss(
+        outs[-1], targets, loss_name, net.layers[-1].activation, 1.0 / len(outs[-1]), ys[-1], weights
+    )
     grads: list[Floats] = []
     for i in reversed(range(len(net.layers))):
         grads[:0] = dense_backward_weight(outs[i], dy)

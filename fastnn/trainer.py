@@ -13,6 +13,7 @@ import numpy as np
 
 from . import _checks, _core, losses, regularizers
 from . import metrics as _metrics
+from ._arrays import as_array, as_class_weights, as_targets, as_weights
 from ._files import write_atomically
 from ._pace import Pace
 from ._progress import as_progress, bar
@@ -37,6 +38,8 @@ class Trainer:
 
     loss: a name or a Loss; it also sets the network's link, by which it predicts. optimizer: an SGD, an Adam or an
     RMSProp; None: SGD(0.01). regularizer: an L1 or an L2 for the weights of every Dense layer that has none of its own.
+    reduction: "mean", or "sum" for gradients of the sum over a batch's rows, as in Buduma's chapter 2; losses are
+    reported as means either way.
     seed: of shuffling and dropout; None takes the network's. Permutations are a function of (seed, epoch), dropout
     masks of (seed, step), so a training's bits depend on nothing else.
     clip_value, clip_norm: positive bounds of a step's gradients, or None. With g all gradients of the trainable
@@ -48,7 +51,8 @@ class Trainer:
     before regularisers and the optimiser see them. A norm within its bound changes no bit. With clip_norm the history
     has "gradient_norm", the epoch's mean of ||g|| before clip_norm bounds it. (Pascanu, Mikolov and Bengio, "On the
     difficulty of training recurrent neural networks", ICML 2013, section 3.2.)
-    TypeError, ValueError: an argument is none of these, or loss and last layer contradict each other.
+    TypeError, ValueError: an argument is none of these, loss and last layer contradict each other, or a layer's
+    activation is a threshold.
     """
 
     def __init__(
@@ -60,6 +64,7 @@ class Trainer:
         regularizer: Regularizer | None = None,
         clip_norm: float | None = None,
         clip_value: float | None = None,
+        reduction: str = "mean",
         seed: Seed = None,
     ) -> None:
         if not isinstance(network, Network):
@@ -67,9 +72,11 @@ class Trainer:
         optimizer = SGD(0.01) if optimizer is None else optimizer
         if not isinstance(optimizer, Optimizer):
             raise _checks.wrong_kind("optimizer", "an SGD, an Adam or an RMSProp", optimizer)
+        network._check_trainable()
         self.network = network
         self.loss = losses.get(loss)
         self.optimizer = optimizer
+        self.reduction = _checks.choice("reduction", reduction, ("mean", "sum"))
         self.regularizer = regularizers.check("regularizer", regularizer)
         self._regularizers = [
             self.regularizer if dense.regularizer is None else dense.regularizer for _, dense in network._dense
@@ -81,8 +88,9 @@ class Trainer:
         network.link = self.loss.link
         self._training = _core.Training(
             network._net,
-            self.loss.name,
+            self.loss.rule,
             self.seed,
+            is_sum=self.reduction == "sum",
             restraints=self._restraints(),
             clip_value=self.clip_value or 0.0,
             clip_norm=self.clip_norm or 0.0,
@@ -136,6 +144,8 @@ class Trainer:
         epochs: int = 1,
         batch_size: int = 100,
         validation_data: tuple[ArrayLike, ArrayLike] | None = None,
+        sample_weight: ArrayLike | None = None,
+        class_weight: Mapping[int, float] | ArrayLike | None = None,
         shuffle: bool = True,
         drop_last: bool = False,
         metrics: Metrics = (),
@@ -154,6 +164,9 @@ class Trainer:
         ahead by a background thread, to the same bits as with the array in memory; so is y, if it is a np.memmap too.
         batch_size: rows an update; the last batch of an epoch may be smaller, its loss a mean over its own rows, unless
         drop_last leaves it out. shuffle: a new order every epoch. validation_data: (x, y), evaluated after each epoch.
+        sample_weight: (n,) non-negative numbers w_i: a batch's loss is 1/B sum_i w_i L_i, and "loss" the same over all
+        rows; accuracies are not weighted. class_weight: w of each class, (n_out,) or a dict, in which absent classes
+        have 1; for softmax cross-entropy alone. A row's weight is sum_c t_c w_c, times its sample_weight if given.
         metrics: what else to measure there, as for ``evaluate``; in the history as "val_NAME".
         callbacks: called as ``Callback`` says; for those of a trainer that was saved, see ``load_trainer``.
         max_seconds: ends after the epoch in which so many seconds have passed since the call. target_accuracy: ends
@@ -170,7 +183,7 @@ class Trainer:
         shuffle, drop_last = _checks.flag("shuffle", shuffle), _checks.flag("drop_last", drop_last)
         callbacks, progress = _check_callbacks(callbacks), as_progress(progress)
         goal = self._goal(max_seconds, target_accuracy, validation_data is not None)
-        data = self._data(x, y, "x", "y")
+        data = self._data(x, y, "x", "y", self._weights(y, sample_weight, class_weight))
         validation = self._validation(validation_data)
         asked = _metrics.get(metrics)
         if asked and validation is None:
@@ -217,12 +230,18 @@ class Trainer:
         return history
 
     def evaluate(
-        self, x: ArrayLike, y: ArrayLike, *, metrics: Metrics = (), num_threads: int | None = None
+        self,
+        x: ArrayLike,
+        y: ArrayLike,
+        *,
+        sample_weight: ArrayLike | None = None,
+        metrics: Metrics = (),
+        num_threads: int | None = None,
     ) -> dict[str, float]:
         """{"loss": mean over the rows, "accuracy": fraction judged right} and metrics by name, in prediction mode.
 
         Accuracy: rows whose class is right; for sigmoid cross-entropy labels that are right; for squared error none.
-        x, y: as for ``fit``, at least one row.
+        x, y, sample_weight: as for ``fit``, at least one row.
         metrics: names of ``fastnn.metrics`` ("accuracy", "top_K_accuracy" with a number for K, "r2",
         "mean_absolute_error", "mean_squared_error") and functions (y_true, outputs) -> float, in a sequence or, with
         names of your choice, a mapping. y_true: classes (n,) int32 or targets (n, n_out) float32; outputs (n, n_out)
@@ -230,7 +249,7 @@ class Trainer:
         TypeError, ValueError: an argument is none of these, or a metric's result is no number.
         """
         asked = _metrics.get(metrics)
-        return self._evaluated(self._data(x, y, "x", "y"), "", num_threads, asked)
+        return self._evaluated(self._data(x, y, "x", "y", sample_weight), "", num_threads, asked)
 
     # ---- parts of the above ----
 
@@ -239,6 +258,7 @@ class Trainer:
         return {
             "loss": self.loss,
             "optimizer": self.optimizer,
+            "reduction": self.reduction,
             "regularizer": self.regularizer,
             "clip_norm": self.clip_norm,
             "clip_value": self.clip_value,
@@ -271,13 +291,23 @@ class Trainer:
         norms = [constraint.radius if constraint is not None else 0.0 for constraint in constraints]
         return [(l2, l1, norm) for (l2, l1), norm in zip(strengths, norms, strict=True)]
 
-    def _data(self, x: ArrayLike, y: ArrayLike, x_name: str, y_name: str) -> _core.Data | Stream:
+    def _weights(self, y: ArrayLike, sample_weight: Any, class_weight: Any) -> Any:
+        """Of the rows, or None."""
+        if class_weight is None:
+            return sample_weight
+        if self.loss.name != "softmax_cross_entropy":
+            raise ValueError(f"class_weight must be None for loss {self.loss.name!r}: it has no classes")
+        n_rows, n_out = len(as_array(y, "y")), self.network.n_out
+        targets = as_targets(y, n_rows, n_out, self.loss.name)
+        each = as_class_weights(class_weight, n_out)
+        rows = each[targets] if targets.ndim == 1 else targets @ each
+        return rows if sample_weight is None else rows * as_weights(sample_weight, n_rows)
+
+    def _data(self, x: ArrayLike, y: ArrayLike, x_name: str, y_name: str, weights: Any = None) -> _core.Data | Stream:
         self.network._require_values()
+        given = (y, self.loss.rule, x_name, y_name, weights)
         data: _core.Data | Stream
-        if is_streamed(x):
-            data = Stream(self.network._net, x, y, self.loss.name, x_name, y_name)
-        else:
-            data = _core.Data(self.network._net, x, y, self.loss.name, x_name, y_name)
+        data = Stream(self.network._net, x, *given) if is_streamed(x) else _core.Data(self.network._net, x, *given)
         if len(data) == 0:
             raise ValueError(f"{x_name} must have at least one row, got none")
         return data
@@ -350,7 +380,7 @@ class Trainer:
         if isinstance(data, Stream):
             means = self._means(*data.evaluate(threads))
         else:
-            means = self._means(*net.evaluate(data, self.loss.name, threads))
+            means = self._means(*net.evaluate(data, self.loss.rule, threads))
         asked = {name: metric for name, metric in asked.items() if name not in means}  # as the accuracy may be
         if asked:
             outputs = data.predict(link, threads) if isinstance(data, Stream) else net.predict(data, link, threads)
@@ -359,6 +389,8 @@ class Trainer:
 
     def _means(self, loss: float, hits: int, rows: int) -> dict[str, float]:
         means = {"loss": loss / rows}
+        if self.loss.name == "custom":
+            return means
         if self.loss.link == "softmax":
             means["accuracy"] = hits / rows
         elif self.loss.link == "sigmoid":

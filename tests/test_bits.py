@@ -10,6 +10,7 @@ change that is meant to change bits writes them anew:
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 import multiprocessing
@@ -104,6 +105,20 @@ def shared(x: object = X, y: object = Y, **fit: object) -> str:
     return fitted_hash(net, fnn.Trainer(net, optimizer=fnn.SGD(0.1, momentum=0.9)), x, y, **fit)
 
 
+def smooth(x: object = X, y: object = Y, **fit: object) -> str:
+    layers = [
+        fnn.Rescaling(1 / 255),
+        fnn.Dense(33, "gelu"),
+        fnn.Dense(40, fnn.ELU(0.5)),
+        fnn.Dropout(0.8),
+        fnn.Dense(20, "silu"),
+        fnn.Dense(18, fnn.LeakyReLU(0.2)),
+        fnn.Dense(10, "softplus"),
+    ]
+    net = fnn.Network(784, layers, seed=9)
+    return fitted_hash(net, fnn.Trainer(net, optimizer=fnn.SGD(0.1, momentum=0.9)), x, y, **fit)
+
+
 TRAININGS: dict[str, Training] = {
     "softmax": softmax,
     "dropout": dropout,
@@ -112,6 +127,7 @@ TRAININGS: dict[str, Training] = {
     "max_norm": max_norm,
     "rmsprop": rmsprop,
     "shared": shared,
+    "smooth": smooth,
 }
 
 
@@ -282,7 +298,7 @@ def test_predictions_beside_a_training():
     for probabilities in predictions:
         np.testing.assert_allclose(probabilities.sum(axis=1), 1, rtol=1e-5)
 
-    alone = fnn.Network(784, net.layers, seed=1)
+    alone = fnn.Network(784, copy.deepcopy(net.layers), seed=1)
     assert fitted_hash(alone, fnn.Trainer(alone, optimizer=fnn.SGD(0.1)), X, Y, epochs=20) == together
 
 

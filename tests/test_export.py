@@ -54,6 +54,7 @@ CASES = [
     ("tanh", "sigmoid_cross_entropy"),
     ("sigmoid", "squared_error"),
     ("linear", None),
+    ("tanh", "poisson"),
 ]
 
 
@@ -65,10 +66,18 @@ def test_c_has_the_bits_of_the_library(tmp_path: Path, activation: str, loss: st
     x = rows(40, net.n_in)
     x[0] *= 1e4  # saturates
     assert np.array_equal(called(library.net_1_outputs, x, 5).view(np.int32), net(x).view(np.int32))
-    expected = net(x) if net.link in (None, "identity") else net.predict_proba(x)
+    expected = net._predict(x, net.link or "identity", None)
     assert np.array_equal(called(library.net_1_predict, x, 5).view(np.int32), expected.view(np.int32))
     library.net_1_self_check.restype = ctypes.c_float
     assert library.net_1_self_check() == 0
+
+
+@pytest.mark.parametrize("activation", ["gelu", fnn.LeakyReLU(0.2)])
+def test_other_activations_are_refused(tmp_path: Path, activation: str | fnn.LeakyReLU) -> None:
+    net = fnn.Network(3, [fnn.Dense(4, activation, name="a"), fnn.Dense(2)])
+    with pytest.raises(ValueError, match=r"^layer 'a' must have an activation of linear, .* to be exported, got "):
+        net.to_c(tmp_path / "a.c")
+    assert not (tmp_path / "a.c").exists()
 
 
 def test_the_self_check_sees_a_changed_weight(tmp_path: Path) -> None:
@@ -92,9 +101,10 @@ def test_onnx_runtime_predicts_the_same(tmp_path: Path, activation: str, loss: s
     given = session.run(None, {"x": x})
     # a few dozen products of size one, summed in another order, through functions a few units off
     np.testing.assert_allclose(given[0], net(x), rtol=1e-5, atol=4e-6)
-    if net.link in ("softmax", "sigmoid"):
-        assert [output.name for output in session.get_outputs()] == ["outputs", "probabilities"]
-        np.testing.assert_allclose(given[1], net.predict_proba(x), rtol=1e-5, atol=2e-6)
+    if net.link in ("softmax", "sigmoid", "exp"):
+        second = "rates" if net.link == "exp" else "probabilities"
+        assert [output.name for output in session.get_outputs()] == ["outputs", second]
+        np.testing.assert_allclose(given[1], net._predict(x, net.link, None), rtol=1e-5, atol=4e-6)
     else:
         assert len(given) == 1
 

@@ -75,9 +75,9 @@ def test_loss_and_gradient(loss: str | None, y: Any) -> None:
 
 def test_scipys_optimiser_trains_a_network() -> None:
     pytest.importorskip("scipy", reason="SciPy is not installed")
-    from fastnn.book import _lbfgs
+    from fastnn.book import lbfgs
 
-    losses = _lbfgs.run(seed=3).numbers["losses"]
+    losses = lbfgs.run(seed=3).numbers["losses"]
     ours, descent = losses["L-BFGS"], losses["gradient descent"]
     assert ours[0] == descent[0] > 0.5
     assert len(ours) == len(descent) == 31

@@ -1,11 +1,12 @@
 """Layers: descriptions, dropout's constants, configs and bad arguments."""
 
 import json
+from typing import Any
 
 import numpy as np
 import pytest
 
-from fastnn import initializers, layers
+from fastnn import activations, initializers, layers
 from fastnn.layers import Dense, Dropout, Rescaling
 from fastnn.regularizers import L1, L2, MaxNorm
 
@@ -32,6 +33,30 @@ def test_dense_defaults() -> None:
 @pytest.mark.parametrize("activation", layers.ACTIVATIONS)
 def test_activations(activation: str) -> None:
     assert Dense(3, activation).activation == activation
+    assert Dense(3, activations.get(activation)).activation == activation
+
+
+@pytest.mark.parametrize(
+    "activation", [activations.LeakyReLU(0.2), activations.ELU(2), activations.Linear(0.5, intercept=1)]
+)
+def test_activations_with_constants(activation: activations.Activation) -> None:
+    dense = Dense(3, activation)
+    assert dense.activation == activation
+    assert layers.from_config(json.loads(json.dumps(dense.to_config()))) == dense
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "message"),
+    [
+        (lambda: activations.LeakyReLU(-0.1), ValueError, "slope must be a non-negative finite number, got -0.1$"),
+        (lambda: activations.ELU(0), ValueError, "alpha must be a positive finite number, got 0$"),
+        (lambda: activations.Linear("1"), TypeError, r"slope must be a finite number, got '1' \(str\)$"),
+        (lambda: activations.Linear(1, np.inf), ValueError, "intercept must be a finite number, got inf$"),
+    ],
+)
+def test_bad_constants(make: Any, error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=f"^{message}"):
+        make()
 
 
 @pytest.mark.parametrize("name", ["a", "hidden_1", "scope/hidden_1", "a/b/c", "1", "é", "a.b-c", "_x"])
@@ -117,7 +142,7 @@ def test_bad_names(make: object, name: str) -> None:
         (
             lambda: Dense(3, "swish"),
             ValueError,
-            "activation must be one of 'linear', 'sigmoid', 'tanh', 'relu', 'softmax', got 'swish'$",
+            "activation must be one of 'linear', 'sigmoid', 'tanh', 'relu', 'leaky_relu', .*, got 'swish'$",
         ),
         (lambda: Dense(3, None), TypeError, r"activation must be one of 'linear', .*, got None \(NoneType\)$"),
         (lambda: Dense(3, np.tanh), TypeError, "activation must be one of 'linear', .*, got <ufunc 'tanh'>"),

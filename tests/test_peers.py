@@ -102,6 +102,40 @@ def test_ten_steps_equal_pytorchs(rule: str, activation: str) -> None:
     assert difference <= 1e-4 * np.linalg.norm(parameters_of(twin) - before)
 
 
+NEW: dict[str, tuple[Any, Any]] = {  # fastnn's activation or loss, and PyTorch's
+    "leaky_relu": (fnn.LeakyReLU(0.1), torch.nn.LeakyReLU(0.1)),
+    "elu": (fnn.ELU(0.7), torch.nn.ELU(0.7)),
+    "gelu": ("gelu", torch.nn.GELU()),
+    "silu": ("silu", torch.nn.SiLU()),
+    "softplus": ("softplus", torch.nn.Softplus(threshold=100)),
+    "absolute_error": ("absolute_error", torch.nn.L1Loss(reduction="sum")),
+    "huber": (fnn.losses.Huber(0.8), torch.nn.HuberLoss(reduction="sum", delta=0.8)),
+    "poisson": ("poisson", torch.nn.PoissonNLLLoss(log_input=True, reduction="sum")),
+}
+
+
+@pytest.mark.parametrize("name", NEW)
+def test_a_step_of_each_other_activation_and_loss_equals_pytorchs(name: str) -> None:
+    """Sums of n = 200 rows and up to 50 terms: each of two float32 ways errs by about sqrt(n) 2^-24 of the norm, 1e-6
+    (reference.dense_tolerance would allow n 2^-24); softplus, whose positive sums cancel, by some times that."""
+    rng = np.random.default_rng(6)
+    x, y = rng.standard_normal((200, 50)).astype(np.float32), np.abs(rng.standard_normal((200, 10))).astype(np.float32)
+    mine, theirs = NEW[name]
+    is_loss = isinstance(theirs, torch.nn.modules.loss._Loss)
+    activation, module = ("tanh", torch.nn.Tanh()) if is_loss else (mine, theirs)
+    net = fnn.Network(50, [fnn.Dense(40, activation), fnn.Dense(30, activation), fnn.Dense(10)], seed=4)
+    twin, before = make_twin(net, "tanh"), parameters(net)
+    twin[1] = twin[3] = module
+    loss, criterion = (mine, theirs) if is_loss else ("squared_error", lambda z, t: ((z - t) ** 2).sum() / 2)
+    fnn.Trainer(net, loss, fnn.SGD(0.1)).fit(x, y, batch_size=200, shuffle=False)
+    value = criterion(twin(torch.from_numpy(x)), torch.from_numpy(y)) / len(x)
+    value.backward()
+    gradient = np.concatenate([p.grad.numpy().T.ravel() for p in twin.parameters()]).astype(np.float64)
+    step = (before - parameters(net)) / np.float64(np.float32(0.1))
+    rounding = 2.0**-24 * np.abs(before) / 0.1  # of the parameters that the step changed
+    assert np.linalg.norm(step - gradient) <= 5e-6 * np.linalg.norm(gradient) + np.linalg.norm(rounding)
+
+
 @pytest.mark.parametrize("loss", LOSSES)
 def test_losses_of_an_epoch_equal_pytorchs(loss: str) -> None:
     """A shuffled epoch with a ragged last batch: mean of the losses before each update, weighed by rows."""

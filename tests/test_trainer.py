@@ -64,6 +64,19 @@ def test_fit_goes_on_where_it_stopped(optimizer: fnn.optimizers.Optimizer, shuff
     assert (often.epoch, often.step) == (once.epoch, once.step) == (5, 25)
 
 
+def test_a_threshold_predicts_but_does_not_train() -> None:
+    net = fnn.Network(2, [fnn.Dense(1, "threshold", name="perceptron")])
+    net.variables["perceptron/W"] = [[1], [1]]
+    net.variables["perceptron/b"] = [-1.5]
+    assert net([[0, 0], [0, 1], [1, 0], [1, 1]]).ravel().tolist() == [-1, -1, -1, 1]
+    for train in (
+        lambda: fnn.Trainer(net, "squared_error"),
+        lambda: net.gradients([[1, 1]], [[1]], loss="squared_error"),
+    ):
+        with pytest.raises(ValueError, match=r"^layer 'perceptron' must have an activation with a slope to be trained"):
+            train()
+
+
 def test_an_epochs_order_is_the_permutation_of_its_number() -> None:
     shuffled, ordered = make_trainer(), make_trainer()
     assert shuffled.seed == shuffled.network.seed == 5

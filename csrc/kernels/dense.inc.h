@@ -2,16 +2,43 @@
 
 /* ---- forward ---- */
 
-static void forward_epilogue(float *out, float *y, const uint16_t *keep, float scale, fnn_activation activation,
-                             int64_t n_batch, const tile t) {
+FNN_INLINE void forward_tile(float *out, float *y, const uint16_t *keep, float scale, const fnn_activation activation,
+                             int64_t n_batch, const tile t, const int with_slope) {
     for (int64_t panel = t.panel; panel < t.panel + t.panels; panel++)
         for (int64_t at = panel * n_batch + t.row; at < panel * n_batch + t.row + t.rows; at++) {
-            const v16 activity = activate(v16_load(y + at * FNN_LANES), activation);
-            v16_store(y + at * FNN_LANES, activity);
+            v16 slope;
+            const v16 activity = activate(v16_load(y + at * FNN_LANES), activation, &slope);
+            v16_store(y + at * FNN_LANES, with_slope ? slope : activity);
             if (out == y && scale == 1.0f) continue;
             const m16 kept = m16_from_bits(keep != NULL ? keep[at] : 0xffff);
             v16_store(out + at * FNN_LANES, v16_select(kept, v16_mul(activity, v16_set1(scale)), v16_set1(0.0f)));
         }
+}
+
+/* A loop for each function, so that none pays for the others. */
+static void forward_epilogue(float *out, float *y, const uint16_t *keep, float scale, fnn_activation activation,
+                             int64_t n_batch, const tile t) {
+    const float a = activation.a, b = activation.b;
+#define FNN_FORWARD(f, with_slope) forward_tile(out, y, keep, scale, (fnn_activation){f, a, b}, n_batch, t, with_slope)
+#define FNN_FORWARD_CASE(f)                                                                                            \
+    case f:                                                                                                            \
+        FNN_FORWARD(f, 0);                                                                                             \
+        break;
+#define FNN_FORWARD_SLOPE_CASE(f)                                                                                      \
+    case f:                                                                                                            \
+        if (out != y)                                                                                                  \
+            FNN_FORWARD(f, 1);                                                                                         \
+        else                                                                                                           \
+            FNN_FORWARD(f, 0);                                                                                         \
+        break;
+    switch (activation.function) {
+        FNN_EACH_PLAIN(FNN_FORWARD_CASE)
+        FNN_EACH_KEEPING_SLOPE(FNN_FORWARD_SLOPE_CASE)
+    default: break; /* no activation */
+    }
+#undef FNN_FORWARD
+#undef FNN_FORWARD_CASE
+#undef FNN_FORWARD_SLOPE_CASE
 }
 
 static void finish_forward(const epilogue *e, int64_t n_batch, const tile t) {
@@ -21,7 +48,7 @@ static void finish_forward(const epilogue *e, int64_t n_batch, const tile t) {
 static void forward_share(float *out, float *y, const fnn_view x, const float *w, const float *b, const uint16_t *keep,
                           float scale, fnn_activation activation, float *near, int64_t n_batch, int64_t n_in,
                           int64_t n_out, fnn_part part) {
-    const int is_plain = activation == FNN_LINEAR && out == y && scale == 1.0f;
+    const int is_plain = activation.function == FNN_LINEAR && out == y && scale == 1.0f;
     const epilogue last = {is_plain ? NULL : finish_forward, out, y, NULL, keep, scale, activation};
     const weights m = {w, n_in, n_out, 0};
     const layer_product p = {y, x, m, b, &last, n_batch, n_in, fnn_panels(n_out), near, NULL};
@@ -42,16 +69,27 @@ static void view_forward(float *y, fnn_view x, const float *w, const float *b, f
 
 /* ---- backward: the input's gradient ---- */
 
-static void finish_backward_input(const epilogue *e, int64_t n_batch, const tile t) {
+FNN_INLINE void backward_tile(const epilogue *e, const fnn_activation activation, int64_t n_batch, const tile t) {
     float *dx = e->out;
     for (int64_t panel = t.panel; panel < t.panel + t.panels; panel++)
         for (int64_t at = panel * n_batch + t.row; at < panel * n_batch + t.row + t.rows; at++) {
             const v16 scaled = v16_mul(v16_load(dx + at * FNN_LANES), v16_set1(e->scale));
             const m16 kept = m16_from_bits(e->keep != NULL ? e->keep[at] : 0xffff);
             const v16 gradient = v16_select(kept, scaled, v16_set1(0.0f));
-            v16_store(dx + at * FNN_LANES,
-                      through_activation(gradient, v16_load(e->x + at * FNN_LANES), e->activation));
+            v16_store(dx + at * FNN_LANES, through_activation(gradient, v16_load(e->x + at * FNN_LANES), activation));
         }
+}
+
+static void finish_backward_input(const epilogue *e, int64_t n_batch, const tile t) {
+    const float a = e->activation.a, b = e->activation.b;
+#define FNN_BACKWARD_CASE(f)                                                                                           \
+    case f: backward_tile(e, (fnn_activation){f, a, b}, n_batch, t); break;
+    switch (e->activation.function) {
+        FNN_EACH_PLAIN(FNN_BACKWARD_CASE)
+        FNN_EACH_KEEPING_SLOPE(FNN_BACKWARD_CASE)
+    default: break;
+    }
+#undef FNN_BACKWARD_CASE
 }
 
 static void dense_backward_input(float *dx, const float *dy, const float *w, const float *x, const uint16_t *keep,
@@ -158,7 +196,7 @@ static void few_rows_backward(const fnn_sink *dw, const float *x, const float *d
     switch (n_batch) {
 #define FNN_FEW_CASE(rows)                                                                                             \
     case rows:                                                                                                         \
-        if (is_still(dw))                                                                                     \
+        if (is_still(dw))                                                                                              \
             few_rows_product(plain, x, dy, n_in, panel, begin, end, rows);                                             \
         else                                                                                                           \
             few_rows_product(*dw, x, dy, n_in, panel, begin, end, rows);                                               \

@@ -102,42 +102,136 @@ FNN_INLINE v16 vrelu(v16 z) {
     return v16_select(v16_le(z, zero), zero, z);
 }
 
-FNN_INLINE v16 activate(v16 z, fnn_activation activation) {
-    switch (activation) {
+FNN_INLINE v16 below(v16 z, float limit, v16 a, v16 b) { return v16_select(v16_lt(z, v16_set1(limit)), a, b); }
+
+/* exp(z) - 1 for z <= 0: 2^n q + (2^n - 1), the last exact as far as it matters. With a = 1 it errs by
+ * at most 1. */
+FNN_INLINE v16 velu(v16 z, float a) {
+    v16 n;
+    const v16 q = expm1_reduced(reduce_by_log2(clamp(z, -40.0f, 0.0f), &n)), power = v16_pow2(n);
+    const v16 e = v16_fma(power, q, v16_sub(power, v16_set1(1.0f)));
+    return below(z, 0.0f, v16_mul(v16_set1(a), e), z);
+}
+
+FNN_INLINE v16 vleaky_relu(v16 z, float a) { return below(z, 0.0f, v16_mul(v16_set1(a), z), z); }
+
+FNN_INLINE v16 vthreshold(v16 z) {
+    const v16 high = v16_select(v16_le(v16_set1(0.0f), z), v16_set1(1.0f), z); /* NaN passes */
+    return below(z, 0.0f, v16_set1(-1.0f), high);
+}
+
+/* z sigmoid(z) = 2^-32 z / (2^-32 (1 + exp(-z))), the scale as in vsigmoid, and its slope s + z s (1 - s). From z = 100
+ * on it is z, and up to -110 it is 0. Errs by less than 2. */
+FNN_INLINE v16 vsilu(v16 z, v16 *slope) {
+    const v16 unit = v16_set1(0x1p-32f), one = v16_set1(1.0f);
+    const v16 near = clamp(z, -110.0f, 100.0f);
+    v16 n;
+    const v16 r = reduce_by_log2(clamp(v16_sub(v16_set1(0.0f), z), -40.0f, 110.0f), &n);
+    const v16 power = v16_pow2(v16_sub(n, v16_set1(32.0f)));
+    const v16 rest = v16_fma(power, expm1_reduced(r), power); /* 2^-32 exp(-z) */
+    const v16 sum = v16_add(power, v16_fma(power, expm1_reduced(r), unit));
+    *slope = v16_mul(v16_div(unit, sum), v16_fma(near, v16_div(rest, sum), one));
+    const v16 y = v16_add(v16_mul(v16_div(near, sum), unit), v16_set1(0.0f)); /* no -0 */
+    return v16_select(v16_lt(v16_set1(100.0f), z), z, y);
+}
+
+/* max(z, 0) + log(1 + exp(-|z|)). Errs by at most 2.6, half of it the
+ * exponential's. */
+FNN_INLINE v16 vsoftplus(v16 z, v16 *slope) {
+    *slope = vsigmoid(z);
+    return v16_add(vrelu(z), vlog1p(vexp(v16_mul(v16_set1(-1.0f), v16_abs(z)))));
+}
+
+/* z Phi(z) = max(z, 0) - |z| Q(|z|) with Q(t) = 1 - Phi(t) = exp(-t^2 / 2) R(t), and the slope Phi(z) + z Phi'(z).
+ * R is (1 - u) P(u) with u = 1 - 2 / (1 + 0.3 t), fitted on [0, 16] for the relative error: off by 0.41 / 2^24. What
+ * the roundings of 1 + 0.3 t, of the quotient and of t^2 lose is put back. Errs by at most 4. */
+FNN_INLINE v16 vgelu(v16 z, v16 *slope) {
+    static const float c[] = {2.01530202e-05f, 3.83615734e-05f, -0.000140302596f, -0.000284858164f, 0.00121174415f,
+                              0.0009080171f,   -0.0138801653f,  0.0432748534f,    -0.0822897404f,   0.110985309f};
+    const v16 zero = v16_set1(0.0f), one = v16_set1(1.0f), minus = v16_set1(-1.0f), half = v16_set1(-0.5f);
+    const v16 t = clamp(v16_abs(z), 0.0f, 16.0f), square = v16_mul(t, t);
+    const v16 low = v16_fma(t, t, v16_mul(minus, square));
+    v16 n;
+    const v16 r = v16_fma(half, low, reduce_by_log2(v16_mul(half, square), &n));
+    const v16 first = v16_pow2(round_product(n, 0.5f)), second = v16_pow2(v16_sub(n, round_product(n, 0.5f)));
+    const v16 e = v16_mul(v16_mul(v16_add(one, expm1_reduced(r)), first), second);
+    const v16 d = v16_fma(v16_set1(0.3f), t, one), w = v16_div(v16_set1(-2.0f), d);
+    const v16 lost = v16_fma(v16_set1(0.3f), t, v16_sub(one, d)); /* 1 + 0.3 t - d */
+    const v16 off = v16_fma(lost, w, v16_fma(d, w, v16_set1(2.0f)));
+    const v16 more = v16_mul(v16_mul(half, w), off), rest = v16_sub(more, w); /* 2 / (1 + 0.3 t) */
+    const v16 u = v16_sub(v16_add(one, w), more);
+    const v16 p = polynomial(u, c, sizeof c / sizeof *c);
+    const v16 tail = v16_mul(e, v16_fma(rest, p, v16_mul(v16_set1(-0.398942280f), t)));
+    *slope = v16_select(v16_lt(z, zero), tail, v16_sub(one, tail));
+    return v16_fma(v16_mul(minus, e), v16_mul(v16_mul(t, rest), p), vrelu(z));
+}
+
+#define FNN_EACH_PLAIN(M)                                                                                              \
+    M(FNN_LINEAR) M(FNN_SIGMOID) M(FNN_TANH) M(FNN_RELU) M(FNN_AFFINE) M(FNN_LEAKY_RELU) M(FNN_ELU) M(FNN_THRESHOLD)
+#define FNN_EACH_KEEPING_SLOPE(M) M(FNN_GELU) M(FNN_SILU) M(FNN_SOFTPLUS)
+
+/* slope: of the functions that keep it */
+FNN_INLINE v16 activate(v16 z, const fnn_activation activation, v16 *slope) {
+    *slope = v16_set1(0.0f);
+    switch (activation.function) {
     case FNN_SIGMOID: return vsigmoid(z);
     case FNN_TANH: return vtanh(z);
     case FNN_RELU: return vrelu(z);
+    case FNN_AFFINE: return v16_fma(z, v16_set1(activation.a), v16_set1(activation.b));
+    case FNN_LEAKY_RELU: return vleaky_relu(z, activation.a);
+    case FNN_ELU: return velu(z, activation.a);
+    case FNN_THRESHOLD: return vthreshold(z);
+    case FNN_GELU: return vgelu(z, slope);
+    case FNN_SILU: return vsilu(z, slope);
+    case FNN_SOFTPLUS: return vsoftplus(z, slope);
     default: return z;
     }
 }
 
-/* dy times the activation's derivative, which y = activation(z) gives without z */
-FNN_INLINE v16 through_activation(v16 dy, v16 y, fnn_activation activation) {
-    const v16 one = v16_set1(1.0f), zero = v16_set1(0.0f);
-    switch (activation) {
+/* dy times the activation's slope, which y tells: it is activation(z), or of those that keep it the slope itself. A
+ * threshold passes nothing. */
+FNN_INLINE v16 through_activation(v16 dy, v16 y, const fnn_activation activation) {
+    const v16 one = v16_set1(1.0f), zero = v16_set1(0.0f), a = v16_set1(activation.a);
+    switch (activation.function) {
     case FNN_SIGMOID: return v16_mul(dy, v16_mul(y, v16_sub(one, y)));
     case FNN_TANH: return v16_mul(dy, v16_fma(v16_mul(v16_set1(-1.0f), y), y, one));
     case FNN_RELU: return v16_select(v16_le(y, zero), zero, dy);
+    case FNN_AFFINE: return v16_mul(dy, a);
+    case FNN_LEAKY_RELU: return v16_select(v16_le(y, zero), v16_mul(dy, a), dy);
+    case FNN_ELU: return v16_select(v16_le(y, zero), v16_mul(dy, v16_add(y, a)), dy);
+    case FNN_THRESHOLD: return zero;
+    case FNN_GELU:
+    case FNN_SILU:
+    case FNN_SOFTPLUS: return v16_mul(dy, y);
     default: return dy;
     }
 }
 
-FNN_INLINE v16 apply_one(v16 x, fnn_function function) {
-    switch (function) {
+FNN_INLINE v16 apply_one(v16 x, fnn_activation function) {
+    v16 slope;
+    switch (function.function) {
     case FNN_EXP: return vexp(x);
     case FNN_LOG: return vlog(x);
     case FNN_LOG1P: return vlog1p(x);
-    case FNN_FN_SIGMOID: return vsigmoid(x);
-    case FNN_FN_TANH: return vtanh(x);
-    default: return vrelu(x);
+    default: return activate(x, function, &slope);
     }
 }
 
-static void apply(float *y, const float *x, int64_t n, fnn_function function) {
-    int64_t i = 0;
-    for (; i + FNN_LANES <= n; i += FNN_LANES) v16_store(y + i, apply_one(v16_load(x + i), function));
-    float rest[FNN_LANES] = {0};
-    for (int64_t j = i; j < n; j++) rest[j - i] = x[j];
-    v16_store(rest, apply_one(v16_load(rest), function));
-    for (int64_t j = i; j < n; j++) y[j] = rest[j - i];
+FNN_INLINE v16 slope_one(v16 x, fnn_activation activation) {
+    v16 slope;
+    const v16 y = activate(x, activation, &slope);
+    return through_activation(v16_set1(1.0f), fnn_keeps_slope(activation) ? slope : y, activation);
 }
+
+FNN_INLINE void each(float *y, const float *x, int64_t n, fnn_activation function, const int is_slope) {
+    for (int64_t i = 0; i < n; i += FNN_LANES) {
+        const size_t bytes = (size_t)least(FNN_LANES, n - i) * sizeof(float);
+        float lanes[FNN_LANES] = {0};
+        memcpy(lanes, x + i, bytes);
+        v16_store(lanes, is_slope ? slope_one(v16_load(lanes), function) : apply_one(v16_load(lanes), function));
+        memcpy(y + i, lanes, bytes);
+    }
+}
+
+static void apply(float *y, const float *x, int64_t n, fnn_activation function) { each(y, x, n, function, 0); }
+static void slope(float *y, const float *x, int64_t n, fnn_activation activation) { each(y, x, n, activation, 1); }

@@ -71,7 +71,7 @@ static void row_forward(float *y, const fnn_entries *entries, const float *w, co
                 switch (panels) { FNN_EACH_SPARSE(FNN_GROUP_BODY) }
 #undef FNN_GROUP_BODY
             }
-        if (activation != FNN_LINEAR || scale != 1.0f)
+        if (activation.function != FNN_LINEAR || scale != 1.0f)
             forward_epilogue(y, y, NULL, scale, activation, n_batch, (tile){panel, 0, panels, (int)n_batch});
     }
 }
@@ -93,7 +93,7 @@ static void row_output(float *matrix, const float *y, fnn_link link, float *work
     for (int64_t row = 0; row < n_batch; row++, matrix += n_out) {
         for (int64_t c = 0; c < n_out; c += FNN_LANES) {
             const v16 z = v16_load(y + c * n_batch + row * FNN_LANES);
-            v16_store(work + c, link == FNN_LOGISTIC ? vsigmoid(z) : z);
+            v16_store(work + c, link == FNN_LOGISTIC ? vsigmoid(z) : link == FNN_EXPONENTIAL ? vexp(z) : z);
         }
         if (link == FNN_SOFTMAX) row_softmax(work, n_out);
         memcpy(matrix, work, (size_t)n_out * sizeof(float));

@@ -143,7 +143,7 @@ static void skip_forward(float *out, float *y, const fnn_skip *x, const float *w
         FNN_SKIP_SWITCH(panels, x)
 #undef FNN_SKIP_BODY
         const tile t = {panel, row, (int)panels, (int)(row_end - row)};
-        if (activation != FNN_LINEAR || out != y || scale != 1.0f)
+        if (activation.function != FNN_LINEAR || out != y || scale != 1.0f)
             forward_epilogue(out, y, keep, scale, activation, n_batch, t);
         begin += row_end - row;
     }

@@ -58,7 +58,7 @@ static void sparse_forward(float *out, float *y, const fnn_data *data, const uin
         FNN_GROUP_SWITCH(panels)
 #undef FNN_GROUP_BODY
         const tile t = {panel, row, (int)panels, (int)(row_end - row)};
-        if (activation != FNN_LINEAR || out != y || scale != 1.0f)
+        if (activation.function != FNN_LINEAR || out != y || scale != 1.0f)
             forward_epilogue(out, y, keep, scale, activation, n_batch, t);
         begin += row_end - row;
     }

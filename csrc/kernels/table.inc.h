@@ -18,6 +18,7 @@
 const fnn_kernels FNN_TABLE = {
     .name = FNN_TABLE_NAME,
     .apply = apply,
+    .slope = slope,
     .find_bits = find_bits,
     .gather = gather,
     .dropout_keep = dropout_keep,
@@ -32,6 +33,7 @@ const fnn_kernels FNN_TABLE = {
     .sparse_columns = sparse_columns,
     .sparse_backward_weight = sparse_backward_weight,
     .loss = loss,
+    .output_gradient = output_gradient,
     .output = output,
     .view_forward = view_forward,
     .row_entries = row_entries,

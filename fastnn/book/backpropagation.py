@@ -58,7 +58,7 @@ def network(activation: str, depth: int, seed: int) -> fnn.Network:
 
 
 def activations(net: fnn.Network) -> list[str]:
-    return [layer.activation for layer in net.layers if isinstance(layer, fnn.Dense)]
+    return [str(layer.activation) for layer in net.layers if isinstance(layer, fnn.Dense)]
 
 
 def flat(arrays: Iterable[np.ndarray]) -> np.ndarray:

@@ -18,19 +18,25 @@ from ._result import Result
 
 def run(seed: int) -> Result:
     lines = [f"devices: {', '.join(fnn.devices())}"]
-    layers = [fnn.Dense(2, name="product")]
     refusal = ""
     try:
-        fnn.Network(3, layers, seed=seed, device="/gpu:2")
+        fnn.Network(3, product(), seed=seed, device="/gpu:2")
     except ValueError as error:
         refusal = str(error)
         lines.append(f"refused: {refusal}")
 
     with redirect_stdout(StringIO()) as log:  # what is printed, to show it below
-        net = fnn.Network(3, layers, seed=seed, device="/gpu:2", allow_soft_placement=True, log_device_placement=True)
+        net = fnn.Network(
+            3, product(), seed=seed, device="/gpu:2", allow_soft_placement=True, log_device_placement=True
+        )
     lines += [f"placed: {line}" for line in log.getvalue().splitlines()]
-    at_home = fnn.Network(3, layers, seed=seed, device="cpu:0")
+    at_home = fnn.Network(3, product(), seed=seed, device="cpu:0")
     is_equal = np.array_equal(net(np.eye(3)), at_home(np.eye(3)))
     numbers = {"devices": list(fnn.devices()), "device": net.device, "is_refused": bool(refusal), "is_equal": is_equal}
     shown = f"/gpu:2 was asked for; the network is on {net.device}"
     return Result(shown, lines, numbers)
+
+
+def product() -> list[fnn.layers.Layer]:
+    """A new layer each time: two networks with one and the same would share its variables."""
+    return [fnn.Dense(2, name="product")]

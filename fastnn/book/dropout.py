@@ -57,7 +57,7 @@ def means_of_units(naive: bool, seed: int) -> tuple[np.ndarray, np.ndarray]:
     net = fnn.Network(4, layers, seed=seed)
     for name in ("hidden/W", "hidden/b"):
         net.variables[name].trainable = False
-    below = fnn.Network(4, [hidden], seed=seed)  # the same seed: the same weights
+    below = fnn.Network(4, [hidden])  # the same layer: the same weights
     trainer = fnn.Trainer(net, "squared_error", fnn.SGD(1.0))
     trainer.fit(samples, np.full(len(samples), -1.0), batch_size=len(samples))
     return below(samples).mean(axis=0, dtype=np.float64), -net.variables["above/W"].value[:, 0].astype(np.float64)

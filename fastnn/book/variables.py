@@ -1,7 +1,7 @@
 """Variables (section "Creating and manipulating TensorFlow variables"): a network's parameters, by name.
 
-The book's example is "weights", 300 x 200, normal with a standard deviation of 0.5, trainable or not. Here it is the W of
-a layer. One that was given no initialiser must be assigned before it is used.
+The book's example is "weights", 300 x 200, normal with a standard deviation of 0.5, trainable or not. Here it is the W
+of a layer. One that was given no initialiser must be assigned before it is used.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def run(seed: int) -> Result:
     lines.append(f"layer/b, assigned 0 to 199, comes back from a file: {'yes' if is_restored else 'no'}")
 
     error = use(network(None, seed))
-    lines.append(f"used before it has values: {error}")
+    lines += ["used before it has values:", f"  {error}"]
     numbers = {
         "deviation": float(np.std(weights.value)),
         "moved": {"trainable": trained, "frozen": frozen},

@@ -23,7 +23,7 @@ def c_source(net: Network, name: str) -> str:
     steps = parts(net)
     products = [step for step in steps if isinstance(step, Product)]
     widths = "-".join(str(n) for n in (net.n_in, *(product.b.size for product in products)))
-    links = [net.link] if net.link in ("softmax", "sigmoid") else []
+    links = [net.link] if net.link in ("softmax", "sigmoid", "exp") else []
     needed = with_their_needs(["dense", *(product.activation for product in products), *links])
     blocks = [
         _HEADER.format(name=name, widths=widths, version=__version__, n_in=net.n_in, n_out=net.n_out),
@@ -47,7 +47,7 @@ _HEADER = """\
 /* {name}.c: a network {widths}, written by fastnn {version}.  C99, nothing else needed but <math.h>.
  *
  *   void {name}_outputs(const float x[{n_in}], float y[{n_out}]);   the last layer's outputs for one row
- *   void {name}_predict(const float x[{n_in}], float y[{n_out}]);   the same as probabilities, if it has learnt any
+ *   void {name}_predict(const float x[{n_in}], float y[{n_out}]);   probabilities or rates, if it has learnt any
  *   float {name}_self_check(void);                            largest error on a stored example
  *
  * Declare them where you call them.  Compile with -O2 -ffp-contract=off, and with the processor's fused multiply-add
@@ -106,6 +106,7 @@ def _predict(name: str, net: Network) -> str:
     last = {
         "softmax": f"    softmax_of(y, {net.n_out});\n",
         "sigmoid": f"    for (int i = 0; i < {net.n_out}; i++) y[i] = sigmoid_of(y[i]);\n",
+        "exp": f"    for (int i = 0; i < {net.n_out}; i++) y[i] = exp_of(y[i]);\n",
     }.get(net.link or "", "")
     return f"void {name}_predict(const float *x, float *y) {{\n    {name}_outputs(x, y);\n{last}}}\n"
 
@@ -113,7 +114,7 @@ def _predict(name: str, net: Network) -> str:
 def _self_check(name: str, net: Network) -> str:
     """A row of numbers that differ, and what the library makes of it."""
     x = ((np.arange(net.n_in) * 37 % 101) / 101).astype(np.float32)
-    y = net(x[None])[0] if net.link not in ("softmax", "sigmoid") else net.predict_proba(x[None])[0]
+    y = net._predict(x[None], net.link or "identity", None)[0]
     return (
         f"float {name}_self_check(void) {{\n"
         f"    static const float right[{net.n_out}] = {{\n{_numbers(y)}    }};\n"

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from ..network import Network
 
 OPSET = 20
-_LINKS = {"softmax": ("Softmax", {"axis": 1}), "sigmoid": ("Sigmoid", {})}
+_LINKS = {"softmax": ("Softmax", {"axis": 1}), "sigmoid": ("Sigmoid", {}), "exp": ("Exp", {})}
 _ACTIVATIONS: dict[str, tuple[str, dict[str, Any]]] = {
     "sigmoid": ("Sigmoid", {}),
     "tanh": ("Tanh", {}),
@@ -22,7 +22,8 @@ _ACTIVATIONS: dict[str, tuple[str, dict[str, Any]]] = {
 
 
 def onnx_model(net: Network) -> bytes:
-    """The model, serialised: input "x" (n, n_in) float32, output "outputs" and, for a classifier, "probabilities".
+    """The model, serialised: input "x" (n, n_in) float32, outputs "outputs" and, for a classifier, "probabilities", or
+    under the link "exp" "rates".
 
     ImportError: onnx is missing.
     """
@@ -39,7 +40,9 @@ def onnx_model(net: Network) -> bytes:
     results = ["outputs"]
     if net.link in _LINKS:
         operator, attributes = _LINKS[net.link]
-        results.append(graph.add(operator, ["outputs"], "probabilities", **attributes))
+        results.append(
+            graph.add(operator, ["outputs"], "rates" if net.link == "exp" else "probabilities", **attributes)
+        )
 
     def described(name: str, columns: int) -> Any:
         return helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, ["n", columns])

@@ -12,6 +12,7 @@ from ..layers import Dense, Dropout, Rescaling
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from ..activations import Activation
     from ..network import Network
 
 
@@ -43,8 +44,21 @@ class Scale:
 Part = Affine | Product | Scale
 
 
+_ACTIVATIONS = ("linear", "sigmoid", "tanh", "relu")
+
+
+def _exported(activation: str | Activation, name: str) -> str:
+    if activation == "softmax":
+        return "linear"
+    if not isinstance(activation, str) or activation not in _ACTIVATIONS:
+        raise ValueError(
+            f"layer {name!r} must have an activation of {', '.join(_ACTIVATIONS)} to be exported, got {activation}"
+        )
+    return activation
+
+
 def parts(net: Network) -> list[Part]:
-    """The steps from a row of the input to the last layer's outputs."""
+    """The steps from a row of the input to the last layer's outputs. ValueError: an activation that is not exported."""
     steps: list[Part] = []
     places = iter(net._places)
     for layer in net.layers:
@@ -57,6 +71,5 @@ def parts(net: Network) -> list[Part]:
             name, _, _, first = next(places)
             owner = net._places[first].name
             w, b = net.variables[f"{owner}/W"].value, net.variables[f"{owner}/b"].value
-            activation = "linear" if layer.activation == "softmax" else layer.activation
-            steps.append(Product(name, w, b, activation))
+            steps.append(Product(name, w, b, _exported(layer.activation, name)))
     return steps

@@ -123,6 +123,7 @@ typedef struct config {
     float rate, momentum, decay, clip_value, clip_norm;
     double beta1, beta2; /* of Adam and RMSProp; their epsilon is 1e-8 */
     fnn_restraint restraints[MAX_LAYERS];
+    int weighted; /* rows have weights; 64 rows at most */
     int shuffle;
     int frozen;   /* variable that stays as it is, counted from 1 */
     int flush;    /* train also in a thread that flushes subnormals */
@@ -144,9 +145,9 @@ static const config configs[] = {
      .scale = 7e-42,
      .x = BYTES,
      .flush = 1,
-     .layers = {{.n_out = 17, .activation = FNN_RELU}, {.n_out = 3}},
+     .layers = {{.n_out = 17, .activation = {FNN_RELU}}, {.n_out = 3}},
      .targets = VALUES,
-     .loss = FNN_SQUARED_ERROR,
+     .loss = {FNN_SQUARED_ERROR},
      .update = FNN_MOMENTUM,
      .rate = 0.1f,
      .momentum = 0.5f},
@@ -157,8 +158,8 @@ static const config configs[] = {
      .scale = 1 / 255.0,
      .x = DIGITS,
      .flush = 1,
-     .layers = {{.n_out = 17, .activation = FNN_SIGMOID}, {.n_out = 10}},
-     .loss = FNN_SOFTMAX_CROSS_ENTROPY,
+     .layers = {{.n_out = 17, .activation = {FNN_SIGMOID}}, {.n_out = 10}},
+     .loss = {FNN_SOFTMAX_CROSS_ENTROPY},
      .link = FNN_SOFTMAX,
      .rate = 0.5f,
      .shuffle = 1},
@@ -169,10 +170,10 @@ static const config configs[] = {
      .scale = 1 / 255.0,
      .x = DIGITS,
      .dropout = INVERTED(52429),
-     .layers = {{.n_out = 33, .activation = FNN_RELU, .dropout = INVERTED(32768)},
-                {.n_out = 15, .activation = FNN_TANH, .dropout = INVERTED(50000)},
+     .layers = {{.n_out = 33, .activation = {FNN_RELU}, .dropout = INVERTED(32768)},
+                {.n_out = 15, .activation = {FNN_TANH}, .dropout = INVERTED(50000)},
                 {.n_out = 10}},
-     .loss = FNN_SOFTMAX_CROSS_ENTROPY,
+     .loss = {FNN_SOFTMAX_CROSS_ENTROPY},
      .link = FNN_SOFTMAX,
      .update = FNN_NESTEROV,
      .rate = 0.05f,
@@ -184,11 +185,11 @@ static const config configs[] = {
      .batch = 7,
      .x = FLOATS,
      .dropout = NAIVE(52429),
-     .layers = {{.n_out = 47, .activation = FNN_TANH, .dropout = NAIVE(1)},
-                {.n_out = 33, .activation = FNN_SIGMOID, .dropout = NAIVE(65535)},
+     .layers = {{.n_out = 47, .activation = {FNN_TANH}, .dropout = NAIVE(1)},
+                {.n_out = 33, .activation = {FNN_SIGMOID}, .dropout = NAIVE(65535)},
                 {.n_out = 4}},
      .targets = DISTRIBUTIONS,
-     .loss = FNN_SOFTMAX_CROSS_ENTROPY,
+     .loss = {FNN_SOFTMAX_CROSS_ENTROPY},
      .link = FNN_SOFTMAX,
      .rate = 0.1f,
      .shuffle = 1},
@@ -197,9 +198,9 @@ static const config configs[] = {
      .rows = 26,
      .batch = 8,
      .x = FLOATS,
-     .layers = {{.n_out = 255, .activation = FNN_RELU}, {.n_out = 3, .activation = FNN_TANH}, {.n_out = 1}},
+     .layers = {{.n_out = 255, .activation = {FNN_RELU}}, {.n_out = 3, .activation = {FNN_TANH}}, {.n_out = 1}},
      .targets = VALUES,
-     .loss = FNN_SQUARED_ERROR,
+     .loss = {FNN_SQUARED_ERROR},
      .update = FNN_MOMENTUM,
      .rate = 0.02f,
      .momentum = 0.9f},
@@ -210,16 +211,16 @@ static const config configs[] = {
      .x = FLOATS,
      .layers = {{.n_out = 1}},
      .targets = VALUES,
-     .loss = FNN_SQUARED_ERROR,
+     .loss = {FNN_SQUARED_ERROR},
      .rate = 0.1f},
     {.name = "single_rows",
      .n_in = 255,
      .rows = 9,
      .batch = 1,
      .x = FLOATS,
-     .layers = {{.n_out = 3, .activation = FNN_SIGMOID}, {.n_out = 17}},
+     .layers = {{.n_out = 3, .activation = {FNN_SIGMOID}}, {.n_out = 17}},
      .targets = PARTS,
-     .loss = FNN_SIGMOID_CROSS_ENTROPY,
+     .loss = {FNN_SIGMOID_CROSS_ENTROPY},
      .link = FNN_LOGISTIC,
      .rate = 0.1f,
      .shuffle = 1},
@@ -228,9 +229,9 @@ static const config configs[] = {
      .rows = 33,
      .batch = 16,
      .x = FLOATS,
-     .layers = {{.n_out = 49, .activation = FNN_TANH}, {.n_out = 35}},
+     .layers = {{.n_out = 49, .activation = {FNN_TANH}}, {.n_out = 35}},
      .targets = PARTS,
-     .loss = FNN_SIGMOID_CROSS_ENTROPY,
+     .loss = {FNN_SIGMOID_CROSS_ENTROPY},
      .link = FNN_LOGISTIC,
      .update = FNN_NESTEROV,
      .rate = 0.05f,
@@ -240,9 +241,9 @@ static const config configs[] = {
      .rows = 20,
      .batch = 6,
      .x = FLOATS,
-     .layers = {{.n_out = 32, .activation = FNN_SIGMOID}, {.n_out = 18, .activation = FNN_SIGMOID}},
+     .layers = {{.n_out = 32, .activation = {FNN_SIGMOID}}, {.n_out = 18, .activation = {FNN_SIGMOID}}},
      .targets = PARTS,
-     .loss = FNN_SQUARED_ERROR,
+     .loss = {FNN_SQUARED_ERROR},
      .rate = 0.7f,
      .shuffle = 1},
     {.name = "relu_outputs",
@@ -250,26 +251,94 @@ static const config configs[] = {
      .rows = 20,
      .batch = 6,
      .x = FLOATS,
-     .layers = {{.n_out = 5, .activation = FNN_RELU}},
+     .layers = {{.n_out = 5, .activation = {FNN_RELU}}},
      .targets = VALUES,
-     .loss = FNN_SQUARED_ERROR,
+     .loss = {FNN_SQUARED_ERROR},
      .rate = 0.1f},
     {.name = "tanh_outputs",
      .n_in = 16,
      .rows = 20,
      .batch = 6,
      .x = FLOATS,
-     .layers = {{.n_out = 5, .activation = FNN_TANH}},
+     .layers = {{.n_out = 5, .activation = {FNN_TANH}}},
      .targets = VALUES,
-     .loss = FNN_SQUARED_ERROR,
+     .loss = {FNN_SQUARED_ERROR},
      .rate = 0.1f},
+    {.name = "smooth",
+     .n_in = 30,
+     .rows = 26,
+     .batch = 10,
+     .x = FLOATS,
+     .layers = {{.n_out = 47, .activation = {FNN_GELU}},
+                {.n_out = 33, .activation = {FNN_SILU}, .dropout = INVERTED(40000)},
+                {.n_out = 5, .activation = {FNN_SOFTPLUS}}},
+     .targets = VALUES,
+     .loss = {FNN_SQUARED_ERROR},
+     .rate = 0.05f,
+     .shuffle = 1},
+    {.name = "kinked",
+     .n_in = 784,
+     .rows = 23,
+     .batch = 10,
+     .scale = 1 / 255.0,
+     .x = DIGITS,
+     .layers = {{.n_out = 47, .activation = {FNN_LEAKY_RELU, 0.125f}},
+                {.n_out = 33, .activation = {FNN_ELU, 1.25f}, .dropout = NAIVE(40000)},
+                {.n_out = 5, .activation = {FNN_AFFINE, 0.5f, -0.25f}}},
+     .targets = VALUES,
+     .loss = {FNN_SQUARED_ERROR},
+     .rate = 0.05f,
+     .shuffle = 1},
+    {.name = "absolute",
+     .n_in = 20,
+     .rows = 26,
+     .batch = 9,
+     .x = FLOATS,
+     .layers = {{.n_out = 19, .activation = {FNN_TANH}}, {.n_out = 5}},
+     .targets = VALUES,
+     .loss = {FNN_ABSOLUTE_ERROR},
+     .rate = 0.05f,
+     .shuffle = 1},
+    {.name = "huber",
+     .n_in = 20,
+     .rows = 26,
+     .batch = 9,
+     .x = FLOATS,
+     .layers = {{.n_out = 19, .activation = {FNN_TANH}}, {.n_out = 5, .activation = {FNN_GELU}}},
+     .targets = VALUES,
+     .loss = {FNN_HUBER, 0.5f, .is_sum = 1},
+     .weighted = 1,
+     .rate = 0.01f,
+     .shuffle = 1},
+    {.name = "poisson",
+     .n_in = 20,
+     .rows = 26,
+     .batch = 9,
+     .x = FLOATS,
+     .layers = {{.n_out = 19, .activation = {FNN_TANH}}, {.n_out = 17}},
+     .targets = PARTS,
+     .loss = {FNN_POISSON},
+     .link = FNN_EXPONENTIAL,
+     .rate = 0.05f,
+     .shuffle = 1},
+    {.name = "weighted",
+     .n_in = 20,
+     .rows = 26,
+     .batch = 9,
+     .x = FLOATS,
+     .layers = {{.n_out = 19, .activation = {FNN_TANH}}, {.n_out = 17}},
+     .loss = {FNN_SOFTMAX_CROSS_ENTROPY},
+     .link = FNN_SOFTMAX,
+     .weighted = 1,
+     .rate = 0.1f,
+     .shuffle = 1},
     {.name = "wide",
      .n_in = 65,
      .rows = 19,
      .batch = 11,
      .x = FLOATS,
-     .layers = {{.n_out = 255, .activation = FNN_RELU}, {.n_out = 34, .activation = FNN_RELU}, {.n_out = 20}},
-     .loss = FNN_SOFTMAX_CROSS_ENTROPY,
+     .layers = {{.n_out = 255, .activation = {FNN_RELU}}, {.n_out = 34, .activation = {FNN_RELU}}, {.n_out = 20}},
+     .loss = {FNN_SOFTMAX_CROSS_ENTROPY},
      .link = FNN_SOFTMAX,
      .rate = 0.1f,
      .shuffle = 1},
@@ -280,8 +349,8 @@ static const config configs[] = {
      .scale = 0.037,
      .offset = -4.5,
      .x = BYTES,
-     .layers = {{.n_out = 18, .activation = FNN_TANH}, {.n_out = 6}},
-     .loss = FNN_SOFTMAX_CROSS_ENTROPY,
+     .layers = {{.n_out = 18, .activation = {FNN_TANH}}, {.n_out = 6}},
+     .loss = {FNN_SOFTMAX_CROSS_ENTROPY},
      .link = FNN_SOFTMAX,
      .rate = 0.1f,
      .shuffle = 1},
@@ -293,8 +362,8 @@ static const config configs[] = {
      .scale = 0.037,
      .offset = -4.5,
      .x = BYTES_AS_FLOATS,
-     .layers = {{.n_out = 18, .activation = FNN_TANH}, {.n_out = 6}},
-     .loss = FNN_SOFTMAX_CROSS_ENTROPY,
+     .layers = {{.n_out = 18, .activation = {FNN_TANH}}, {.n_out = 6}},
+     .loss = {FNN_SOFTMAX_CROSS_ENTROPY},
      .link = FNN_SOFTMAX,
      .rate = 0.1f,
      .shuffle = 1},
@@ -306,9 +375,9 @@ static const config configs[] = {
      .scale = 0.037,
      .offset = -4.5,
      .x = BYTES,
-     .layers = {{.n_out = 18, .activation = FNN_TANH}, {.n_out = 6}},
+     .layers = {{.n_out = 18, .activation = {FNN_TANH}}, {.n_out = 6}},
      .targets = ONE_HOT,
-     .loss = FNN_SOFTMAX_CROSS_ENTROPY,
+     .loss = {FNN_SOFTMAX_CROSS_ENTROPY},
      .link = FNN_SOFTMAX,
      .rate = 0.1f,
      .shuffle = 1},
@@ -318,9 +387,9 @@ static const config configs[] = {
      .batch = 9,
      .x = FLOATS,
      .frozen = 3,
-     .layers = {{.n_out = 24, .activation = FNN_SIGMOID}, {.n_out = 20, .activation = FNN_TANH}, {.n_out = 3}},
+     .layers = {{.n_out = 24, .activation = {FNN_SIGMOID}}, {.n_out = 20, .activation = {FNN_TANH}}, {.n_out = 3}},
      .targets = DISTRIBUTIONS,
-     .loss = FNN_SOFTMAX_CROSS_ENTROPY,
+     .loss = {FNN_SOFTMAX_CROSS_ENTROPY},
      .link = FNN_SOFTMAX,
      .update = FNN_MOMENTUM,
      .rate = 0.1f,
@@ -331,8 +400,8 @@ static const config configs[] = {
      .batch = 9,
      .x = BYTES,
      .scale = 1 / 255.0,
-     .layers = {{.n_out = 50, .activation = FNN_RELU}, {.n_out = 6}},
-     .loss = FNN_SOFTMAX_CROSS_ENTROPY,
+     .layers = {{.n_out = 50, .activation = {FNN_RELU}}, {.n_out = 6}},
+     .loss = {FNN_SOFTMAX_CROSS_ENTROPY},
      .link = FNN_SOFTMAX,
      .rate = 0.1f,
      .restraints = {{.l2 = 0.1f}, {.l2 = 0.03f}},
@@ -343,8 +412,8 @@ static const config configs[] = {
      .batch = 10,
      .scale = 1 / 255.0,
      .x = DIGITS,
-     .layers = {{.n_out = 33, .activation = FNN_RELU}, {.n_out = 10}},
-     .loss = FNN_SOFTMAX_CROSS_ENTROPY,
+     .layers = {{.n_out = 33, .activation = {FNN_RELU}}, {.n_out = 10}},
+     .loss = {FNN_SOFTMAX_CROSS_ENTROPY},
      .link = FNN_SOFTMAX,
      .update = FNN_NESTEROV,
      .rate = 0.1f,
@@ -357,8 +426,8 @@ static const config configs[] = {
      .scale = 1 / 255.0,
      .x = DIGITS,
      .frozen = 3,
-     .layers = {{.n_out = 47, .activation = FNN_TANH}, {.n_out = 10}},
-     .loss = FNN_SOFTMAX_CROSS_ENTROPY,
+     .layers = {{.n_out = 47, .activation = {FNN_TANH}}, {.n_out = 10}},
+     .loss = {FNN_SOFTMAX_CROSS_ENTROPY},
      .link = FNN_SOFTMAX,
      .update = FNN_MOMENTUM,
      .rate = 0.1f,
@@ -371,8 +440,8 @@ static const config configs[] = {
      .batch = 10,
      .scale = 1 / 255.0,
      .x = DIGITS,
-     .layers = {{.n_out = 33, .activation = FNN_RELU, .dropout = INVERTED(50000)}, {.n_out = 10}},
-     .loss = FNN_SOFTMAX_CROSS_ENTROPY,
+     .layers = {{.n_out = 33, .activation = {FNN_RELU}, .dropout = INVERTED(50000)}, {.n_out = 10}},
+     .loss = {FNN_SOFTMAX_CROSS_ENTROPY},
      .link = FNN_SOFTMAX,
      .update = FNN_ADAM,
      .rate = 0.01f,
@@ -386,9 +455,9 @@ static const config configs[] = {
      .scale = 7e-42,
      .x = BYTES,
      .flush = 1,
-     .layers = {{.n_out = 17, .activation = FNN_RELU}, {.n_out = 3}},
+     .layers = {{.n_out = 17, .activation = {FNN_RELU}}, {.n_out = 3}},
      .targets = VALUES,
-     .loss = FNN_SQUARED_ERROR,
+     .loss = {FNN_SQUARED_ERROR},
      .update = FNN_ADAM,
      .rate = 0.1f,
      .beta1 = 0.5,
@@ -399,9 +468,9 @@ static const config configs[] = {
      .batch = 16,
      .x = FLOATS,
      .frozen = 4,
-     .layers = {{.n_out = 49, .activation = FNN_TANH}, {.n_out = 35}},
+     .layers = {{.n_out = 49, .activation = {FNN_TANH}}, {.n_out = 35}},
      .targets = VALUES,
-     .loss = FNN_SQUARED_ERROR,
+     .loss = {FNN_SQUARED_ERROR},
      .update = FNN_ADAM,
      .rate = 0.01f,
      .decay = 0.1f,
@@ -471,8 +540,8 @@ static const config configs[] = {
      .batch = 10,
      .scale = 1 / 255.0,
      .x = DIGITS,
-     .layers = {{.n_out = 95, .activation = FNN_RELU}, {.n_out = 10}},
-     .loss = FNN_SOFTMAX_CROSS_ENTROPY,
+     .layers = {{.n_out = 95, .activation = {FNN_RELU}}, {.n_out = 10}},
+     .loss = {FNN_SOFTMAX_CROSS_ENTROPY},
      .link = FNN_SOFTMAX,
      .update = FNN_NESTEROV,
      .rate = 0.1f,
@@ -505,9 +574,9 @@ static const config configs[] = {
      .batch = 5,
      .x = FLOATS,
      .diverges = 1,
-     .layers = {{.n_out = 24, .activation = FNN_RELU}, {.n_out = 7}},
+     .layers = {{.n_out = 24, .activation = {FNN_RELU}}, {.n_out = 7}},
      .targets = VALUES,
-     .loss = FNN_SQUARED_ERROR,
+     .loss = {FNN_SQUARED_ERROR},
      .rate = 1e3f},
 };
 #define N_CONFIGS ((int)(sizeof configs / sizeof *configs))
@@ -597,6 +666,13 @@ static void make_y(problem *p) {
     p->data.targets = targets;
 }
 
+/* Of every row, zeros among them. */
+static void make_weights(problem *p) {
+    static float weights[64];
+    for (int i = 0; i < 64; i++) weights[i] = (float)(i * 7 % 5) / 4.0f;
+    if (p->config->weighted) p->data.weights = weights;
+}
+
 static fnn_dropout dropout_or_none(fnn_dropout dropout) {
     return dropout.threshold != 0 ? dropout : (fnn_dropout){65536, 1.0f, 1.0f};
 }
@@ -664,6 +740,7 @@ static void make_problem(problem *p, const config *c) {
     make_net(p);
     make_x(p);
     make_y(p);
+    make_weights(p);
     if (fnn_bits_create(&p->bits, &p->data, &p->net->input, 1.0, 2) != FNN_OK) abort();
     CHECK(p->bits != NULL || c->offset != 0, "%s: no bits", c->name);
     make_lists(p);
@@ -881,12 +958,15 @@ static void run(const problem *p, const char *isa, int threads) {
 
 /* ---- kernels one by one ---- */
 
-/* Of every 40,009th float that is in the function's domain. */
+/* Of every 40,009th float that is in the function's domain: the function, and an activation's slope. */
 static void element_wise(const fnn_kernels *kernels) {
-    static const char *const names[] = {"exp", "log", "log1p", "sigmoid", "tanh", "relu"};
+    static const char *const names[] = {"linear",    "sigmoid", "tanh", "relu",     "affine", "leaky_relu", "elu",
+                                        "threshold", "gelu",    "silu", "softplus", "exp",    "log",        "log1p"};
     const uint32_t stride = 40009;
     float *x = allocate(UINT32_MAX / stride + 1, sizeof(float));
-    for (int f = FNN_EXP; f <= FNN_FN_RELU; f++) {
+    float *y = allocate(UINT32_MAX / stride + 1, sizeof(float));
+    for (int f = FNN_SIGMOID; f <= FNN_LOG1P; f++) {
+        const fnn_activation function = {(fnn_function)f, 0.7f, -0.3f};
         int64_t n = 0;
         for (uint64_t bits = 0; bits <= UINT32_MAX; bits += stride) {
             const uint32_t word = (uint32_t)bits;
@@ -897,9 +977,13 @@ static void element_wise(const fnn_kernels *kernels) {
                                                 : value - value == 0.0f;
             if (usable) x[n++] = value;
         }
-        kernels->apply(x, x, n, (fnn_function)f);
-        report("apply", names[f], kernels->name, 1, fnv1a(FNV_START, x, (size_t)n * sizeof(float)));
+        kernels->apply(y, x, n, function);
+        report("apply", names[f], kernels->name, 1, fnv1a(FNV_START, y, (size_t)n * sizeof(float)));
+        if (f >= FNN_EXP) continue;
+        kernels->slope(y, x, n, function);
+        report("slope", names[f], kernels->name, 1, fnv1a(FNV_START, y, (size_t)n * sizeof(float)));
     }
+    fnn_free(y);
     fnn_free(x);
 }
 
