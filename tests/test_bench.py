@@ -1,6 +1,7 @@
 """fastnn.bench: every workload verifies, wrong results are caught, rounds take turns. Nothing here looks at a time."""
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -12,7 +13,7 @@ import numpy as np
 import pytest
 
 from fastnn import _core, cli
-from fastnn.bench import command, compare, machine, peers, plots, samples, shapes, workloads
+from fastnn.bench import command, compare, costs, machine, peers, plots, samples, shapes, workloads
 from fastnn.bench.machine import Limits
 from fastnn.bench.peers import _numpy, _peer
 from fastnn.bench.report import Report, Result, table
@@ -481,6 +482,15 @@ def test_command_profiles(bench: Callable[..., int], capsys: pytest.CaptureFixtu
     for part in ("input", "loss", "wait", "dense_1 forward", "dense_1 backward weights", "dense_2 backward input"):
         assert text.count(f"\n{part} ") == 2
     assert "dense_1 backward input" not in text  # the data needs no gradient
+
+
+def test_command_tells_what_features_cost(bench: Callable[..., int], capsys: pytest.CaptureFixture[str]) -> None:
+    assert bench("--costs", "--smoke", "--rounds", "1", "--threads", "1") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 4 + len(costs.FEATURES)
+    plain = next(line for line in lines if line.startswith("plain gradient descent"))
+    assert plain.endswith(" 0.0%")
+    assert all(re.search(r"\d\.\d{4} +-?\d+\.\d%$", line) for line in lines[4:])
 
 
 def test_command_saves_what_it_can_load(

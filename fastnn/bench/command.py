@@ -31,6 +31,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     add("--threads", metavar="N", type=_positive, nargs="+", default=None, help="default: 1 and all CPUs")
     add("--rounds", metavar="N", type=_positive, default=5, help="timed rounds of each contender (default: 5)")
     add("--profile", action="store_true", help="where the time of fastnn's training steps goes, instead")
+    add("--costs", action="store_true", help="what features cost beside plain gradient descent on A, instead")
     add("--smoke", action="store_true", help="few steps, few rows, small layers: does it run?")
     add("--json", metavar="FILE", type=_path, help="save what was measured, and on what")
     add("--load", metavar="FILE", type=_path, help="measure nothing: tables and plots of what --json saved")
@@ -60,6 +61,8 @@ def run(options: argparse.Namespace) -> int:
     threads = options.threads or _default_threads()
     if options.profile:
         return _profiled(rows, threads)
+    if options.costs:
+        return _costed(options, threads)
     if options.load is not None:
         report, status = _loaded(options), 0
     elif len(threads) == 1:
@@ -124,6 +127,17 @@ def _profiled(rows: Sequence[shapes.Row], threads: Sequence[int]) -> int:
                 f"\n{row.name}: {row.description}\n{n} thread{'' if n == 1 else 's'}\n{profile(row.shape, n)}",
                 flush=True,
             )
+    return 0
+
+
+def _costed(options: argparse.Namespace, threads: Sequence[int]) -> int:
+    from .costs import costs
+
+    (row,) = shapes.select(["A"])
+    shape = row.smaller(_SMOKE_STEPS, _SMOKE_ROWS).shape if options.smoke else row.shape
+    for n in threads:
+        print(f"\n{row.name}: {row.description}\n{n} thread{'' if n == 1 else 's'}", flush=True)
+        print(costs(n, options.rounds, shape=shape), flush=True)
     return 0
 
 
