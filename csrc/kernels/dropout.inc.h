@@ -1,46 +1,44 @@
-/* dropout.inc.h: which units are kept, a bit a unit.  Many rows at a time, so that the compiler vectorises Philox
- * (rng.h) over them (it unrolls loops of 16 and then does not); a block serves eight units of a row with 16 bits each.
- */
+/* dropout.inc.h: which units are kept, a bit a unit.  Philox (rng.h) runs over eight rows at a time; a block serves
+ * eight units of a row with 16 bits each. */
 
-#define ROWS 32
+/* To each of eight nibbles a byte. */
+FNN_INLINE uint64_t spread_nibbles(uint32_t nibbles) {
+    uint64_t x = nibbles;
+    x = (x | x << 16) & 0x0000ffff0000ffffu;
+    x = (x | x << 8) & 0x00ff00ff00ff00ffu;
+    return (x | x << 4) & 0x0f0f0f0f0f0f0f0fu;
+}
 
-/* words[w][i]: word w of the block of row + i */
-static void philox_rows(uint32_t words[4][ROWS], uint32_t block, uint32_t row, uint32_t step, uint32_t tag,
-                        uint64_t seed) {
-    uint32_t c0[ROWS], c1[ROWS], c2[ROWS], c3[ROWS];
-    for (uint32_t i = 0; i < ROWS; i++) c0[i] = block, c1[i] = row + i, c2[i] = step, c3[i] = tag;
+/* A byte for each of eight rows: bits of the block's eight units. */
+FNN_INLINE uint64_t keep_block(uint32_t threshold, uint32_t block, uint32_t row, uint32_t step, uint32_t tag,
+                               uint64_t seed) {
+    w8 c0 = w8_set1(block), c1 = w8_count_from(row), c2 = w8_set1(step), c3 = w8_set1(tag);
     uint32_t k0 = (uint32_t)seed, k1 = (uint32_t)(seed >> 32);
-    for (int round = 0; round < 10; round++, k0 += FNN_PHILOX_W0, k1 += FNN_PHILOX_W1)
-        for (int i = 0; i < ROWS; i++) {
-            const uint64_t p0 = (uint64_t)FNN_PHILOX_M0 * c0[i], p1 = (uint64_t)FNN_PHILOX_M1 * c2[i];
-            c0[i] = (uint32_t)(p1 >> 32) ^ c1[i] ^ k0;
-            c1[i] = (uint32_t)p1;
-            c2[i] = (uint32_t)(p0 >> 32) ^ c3[i] ^ k1;
-            c3[i] = (uint32_t)p0;
-        }
-    for (int i = 0; i < ROWS; i++) words[0][i] = c0[i], words[1][i] = c1[i], words[2][i] = c2[i], words[3][i] = c3[i];
+    FNN_UNROLL
+    for (int round = 0; round < 10; round++, k0 += FNN_PHILOX_W0, k1 += FNN_PHILOX_W1) {
+        const w8 p0 = w8_mul(c0, w8_set1(FNN_PHILOX_M0)), p1 = w8_mul(c2, w8_set1(FNN_PHILOX_M1));
+        c0 = w8_xor(w8_xor(w8_high(p1), c1), w8_set1(k0));
+        c1 = p1;
+        c2 = w8_xor(w8_xor(w8_high(p0), c3), w8_set1(k1));
+        c3 = p0;
+    }
+    const uint32_t two = 0x33333333u; /* of the four bits that a row gets from each word */
+    const uint32_t low = (w8_halves_below(c0, threshold) & two) | (w8_halves_below(c1, threshold) & two) << 2;
+    const uint32_t high = (w8_halves_below(c2, threshold) & two) | (w8_halves_below(c3, threshold) & two) << 2;
+    return spread_nibbles(low) | spread_nibbles(high) << 4;
 }
 
 static void dropout_keep(uint16_t *keep, uint32_t threshold, uint64_t seed, uint32_t step, int layer, int64_t n_batch,
                          int64_t n, fnn_part part) {
     const uint32_t tag = (uint32_t)FNN_STREAM_DROPOUT << 16 | (uint32_t)layer;
-    const int64_t groups = ceil_div(n_batch, ROWS);
+    const int64_t groups = ceil_div(n_batch, 8);
     int64_t begin, end;
     share(&begin, &end, fnn_panels(n) * groups, part);
     for (int64_t item = begin; item < end; item++) {
-        const int64_t panel = item / groups, row = item % groups * ROWS;
-        uint32_t bits[ROWS] = {0}, words[4][ROWS];
-        for (int half = 0; half < 2; half++) {
-            philox_rows(words, (uint32_t)(2 * panel + half), (uint32_t)row, step, tag, seed);
-            for (int unit = 0; unit < 8; unit++)
-                for (int i = 0; i < ROWS; i++) {
-                    const uint32_t drawn = words[unit / 2][i] >> (16 * (unit % 2)) & 0xffff;
-                    bits[i] |= (uint32_t)(drawn < threshold) << (8 * half + unit);
-                }
-        }
-        const int64_t rows = least(ROWS, n_batch - row);
-        for (int64_t i = 0; i < rows; i++) keep[panel * n_batch + row + i] = (uint16_t)bits[i];
+        const int64_t panel = item / groups, row = item % groups * 8, rows = least(8, n_batch - row);
+        const uint64_t low = keep_block(threshold, (uint32_t)(2 * panel), (uint32_t)row, step, tag, seed);
+        const uint64_t high = keep_block(threshold, (uint32_t)(2 * panel + 1), (uint32_t)row, step, tag, seed);
+        for (int64_t i = 0; i < rows; i++)
+            keep[panel * n_batch + row + i] = (uint16_t)((low >> 8 * i & 0xff) | (high >> 8 * i & 0xff) << 8);
     }
 }
-
-#undef ROWS

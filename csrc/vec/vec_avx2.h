@@ -76,6 +76,31 @@ static inline __m256 fnn_pow2_half(__m256 n) {
     const __m256i biased = _mm256_add_epi32(_mm256_cvtps_epi32(n), _mm256_set1_epi32(127));
     return _mm256_castsi256_ps(_mm256_slli_epi32(biased, 23));
 }
+/* Eight words of 32 bits, each the low half of 64; high halves hold anything. */
+typedef struct w8 {
+    __m256i lo, hi;
+} w8;
+static inline w8 w8_set1(uint32_t x) {
+    const __m256i all = _mm256_set1_epi64x((int64_t)x);
+    return (w8){all, all};
+}
+static inline w8 w8_count_from(uint32_t x) {
+    const __m256i all = _mm256_set1_epi64x((int64_t)x);
+    return (w8){_mm256_add_epi64(all, _mm256_setr_epi64x(0, 1, 2, 3)),
+                _mm256_add_epi64(all, _mm256_setr_epi64x(4, 5, 6, 7))};
+}
+/* Products of words, of 64 bits; w8_high: their high halves as words */
+static inline w8 w8_mul(w8 a, w8 b) { return (w8){_mm256_mul_epu32(a.lo, b.lo), _mm256_mul_epu32(a.hi, b.hi)}; }
+static inline w8 w8_high(w8 a) { return (w8){_mm256_srli_epi64(a.lo, 32), _mm256_srli_epi64(a.hi, 32)}; }
+static inline w8 w8_xor(w8 a, w8 b) { return (w8){_mm256_xor_si256(a.lo, b.lo), _mm256_xor_si256(a.hi, b.hi)}; }
+/* Four bits a word: whether its low and its high 16 bits are less than limit < 2^16; two that mean nothing */
+static inline uint32_t w8_halves_below(w8 a, uint32_t limit) {
+    const __m256i sign = _mm256_set1_epi16(-0x8000), signed_limit = _mm256_set1_epi16((int16_t)(limit ^ 0x8000));
+    const __m256i lo = _mm256_cmpgt_epi16(signed_limit, _mm256_xor_si256(a.lo, sign));
+    const __m256i hi = _mm256_cmpgt_epi16(signed_limit, _mm256_xor_si256(a.hi, sign));
+    return (uint32_t)_mm256_movemask_epi8(_mm256_permute4x64_epi64(_mm256_packs_epi16(lo, hi), 0xd8));
+}
+
 /* 2^n for whole n in [-126, 127]; any value for NaN */
 static inline v16 v16_pow2(v16 n) { return (v16){fnn_pow2_half(n.lo), fnn_pow2_half(n.hi)}; }
 

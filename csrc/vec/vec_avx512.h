@@ -46,6 +46,21 @@ static inline int v16_pack_nonzero(float *values, int32_t *places, v16 a, int32_
     return __builtin_popcount(kept);
 }
 
+/* Eight words of 32 bits, each the low half of 64; high halves hold anything. */
+typedef __m512i w8;
+static inline w8 w8_set1(uint32_t x) { return _mm512_set1_epi64((int64_t)x); }
+static inline w8 w8_count_from(uint32_t x) {
+    return _mm512_add_epi64(_mm512_set1_epi64((int64_t)x), _mm512_setr_epi64(0, 1, 2, 3, 4, 5, 6, 7));
+}
+/* Products of words, of 64 bits; w8_high: their high halves as words */
+static inline w8 w8_mul(w8 a, w8 b) { return _mm512_mul_epu32(a, b); }
+static inline w8 w8_high(w8 a) { return _mm512_srli_epi64(a, 32); }
+static inline w8 w8_xor(w8 a, w8 b) { return _mm512_xor_si512(a, b); }
+/* Four bits a word: whether its low and its high 16 bits are less than limit < 2^16; two that mean nothing */
+static inline uint32_t w8_halves_below(w8 a, uint32_t limit) {
+    return _mm512_cmplt_epu16_mask(a, _mm512_set1_epi16((int16_t)limit));
+}
+
 /* 2^n for whole n in [-126, 127]; any value for NaN */
 static inline v16 v16_pow2(v16 n) {
     const __m512i biased = _mm512_add_epi32(_mm512_cvtps_epi32(n), _mm512_set1_epi32(127));

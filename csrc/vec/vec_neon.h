@@ -75,6 +75,44 @@ static inline m16 m16_from_bits(uint32_t bits) {
 static inline float32x4_t fnn_pow2_quarter(float32x4_t n) {
     return vreinterpretq_f32_s32(vshlq_n_s32(vaddq_s32(vcvtq_s32_f32(n), vdupq_n_s32(127)), 23));
 }
+/* Eight words of 32 bits, each the low half of 64; high halves hold anything. */
+typedef struct w8 {
+    uint64x2_t q[4];
+} w8;
+static inline w8 w8_set1(uint32_t x) {
+    const uint64x2_t all = vdupq_n_u64(x);
+    return (w8){{all, all, all, all}};
+}
+static inline w8 w8_count_from(uint32_t x) {
+    w8 a;
+    for (int i = 0; i < 4; i++)
+        a.q[i] = vcombine_u64(vcreate_u64((uint64_t)x + 2 * i), vcreate_u64((uint64_t)x + 2 * i + 1));
+    return a;
+}
+/* Products of words, of 64 bits; w8_high: their high halves as words */
+static inline w8 w8_mul(w8 a, w8 b) {
+    for (int i = 0; i < 4; i++) a.q[i] = vmull_u32(vmovn_u64(a.q[i]), vmovn_u64(b.q[i]));
+    return a;
+}
+static inline w8 w8_high(w8 a) {
+    for (int i = 0; i < 4; i++) a.q[i] = vshrq_n_u64(a.q[i], 32);
+    return a;
+}
+static inline w8 w8_xor(w8 a, w8 b) {
+    for (int i = 0; i < 4; i++) a.q[i] = veorq_u64(a.q[i], b.q[i]);
+    return a;
+}
+/* Four bits a word: whether its low and its high 16 bits are less than limit < 2^16; two that mean nothing */
+static inline uint32_t w8_halves_below(w8 a, uint32_t limit) {
+    static const uint16_t weights[8] = {1, 2, 4, 8, 16, 32, 64, 128};
+    uint32_t bits = 0;
+    for (int i = 0; i < 4; i++) {
+        const uint16x8_t is_below = vcltq_u16(vreinterpretq_u16_u64(a.q[i]), vdupq_n_u16((uint16_t)limit));
+        bits |= (uint32_t)vaddvq_u16(vandq_u16(is_below, vld1q_u16(weights))) << (8 * i);
+    }
+    return bits;
+}
+
 /* 2^n for whole n in [-126, 127]; any value for NaN */
 static inline v16 v16_pow2(v16 n) {
     return (v16){fnn_pow2_quarter(n.q0), fnn_pow2_quarter(n.q1), fnn_pow2_quarter(n.q2), fnn_pow2_quarter(n.q3)};

@@ -56,6 +56,29 @@ static inline float fnn_from_bits(int32_t bits) {
     return x;
 }
 
+/* Eight words of 32 bits, each the low half of 64; high halves hold anything. */
+typedef struct w8 {
+    uint64_t at[8];
+} w8;
+#define FNN_EIGHT(expression)                                                                                          \
+    w8 result;                                                                                                         \
+    for (int i = 0; i < 8; i++) result.at[i] = (expression);                                                           \
+    return result
+static inline w8 w8_set1(uint32_t x) { FNN_EIGHT(x); }
+static inline w8 w8_count_from(uint32_t x) { FNN_EIGHT((uint64_t)x + (uint64_t)i); }
+/* Products of words, of 64 bits; w8_high: their high halves as words */
+static inline w8 w8_mul(w8 a, w8 b) { FNN_EIGHT((a.at[i] & 0xffffffffu) * (b.at[i] & 0xffffffffu)); }
+static inline w8 w8_high(w8 a) { FNN_EIGHT(a.at[i] >> 32); }
+static inline w8 w8_xor(w8 a, w8 b) { FNN_EIGHT(a.at[i] ^ b.at[i]); }
+#undef FNN_EIGHT
+/* Four bits a word: whether its low and its high 16 bits are less than limit < 2^16; two that mean nothing */
+static inline uint32_t w8_halves_below(w8 a, uint32_t limit) {
+    uint32_t bits = 0;
+    for (int i = 0; i < 8; i++)
+        bits |= ((uint32_t)((a.at[i] & 0xffff) < limit) | (uint32_t)((a.at[i] >> 16 & 0xffff) < limit) << 1) << (4 * i);
+    return bits;
+}
+
 /* 2^n for whole n in [-126, 127]; any value for NaN */
 static inline v16 v16_pow2(v16 n) {
     FNN_LANEWISE(v16, n.at[i] >= -126.0f && n.at[i] <= 127.0f ? fnn_from_bits(((int32_t)n.at[i] + 127) << 23) : 0.0f);
