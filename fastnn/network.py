@@ -349,8 +349,7 @@ class Network:
 
         Input "x" (n, n_in) float32; output "outputs" (n, n_out), as ``net(x)``, and for a classifier "probabilities",
         under the link "exp" "rates".
-        ImportError: onnx is missing. ValueError: an activation other than linear, sigmoid, tanh, relu and softmax.
-        OSError: the file cannot be written.
+        ImportError: onnx is missing. OSError: the file cannot be written.
         """
         from .export._onnx import onnx_model
 
@@ -361,7 +360,7 @@ class Network:
 
         name: what its functions start with, a C identifier; None: path's file name without its ending. The file says
         how to compile and call it; its outputs have the bits of ``net(x)`` and ``predict_proba``.
-        TypeError, ValueError: name is none, or an activation as for ``to_onnx``. OSError: the file cannot be written.
+        TypeError, ValueError: name is no identifier. OSError: the file cannot be written.
         """
         from .export._c import c_source, check_name
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import platform
 import shutil
 import subprocess
 from pathlib import Path
@@ -35,11 +36,34 @@ def rows(n: int, n_in: int) -> np.ndarray:
     return x
 
 
-def compiled(source: Path) -> ctypes.CDLL:
-    assert COMPILER is not None, "a C compiler built the library, so there is one"
-    library = source.with_suffix(".so")
-    subprocess.run([COMPILER, *FLAGS, str(source), "-o", str(library), "-lm"], check=True)
+def compiled(source: Path, compiler: str | None = COMPILER, *flags: str) -> ctypes.CDLL:
+    assert compiler is not None, "a C compiler built the library, so there is one"
+    library = source.with_name(f"{source.stem}{Path(compiler).name}{''.join(flags)}.so")
+    subprocess.run([compiler, *FLAGS, *flags, str(source), "-o", str(library), "-lm"], check=True)
     return ctypes.CDLL(str(library))
+
+
+def ways() -> list[tuple[str | None, ...]]:
+    """Compilers and flags."""
+    fused = ("-O3", "-mfma") if platform.machine() == "x86_64" else ("-O3",)
+    clang = shutil.which("clang")
+    return [(COMPILER,), (COMPILER, *fused), *([(clang, *fused)] if clang is not None else [])]
+
+
+def floats(n_in: int) -> np.ndarray:
+    """Every exponent, both signs, zeros and subnormals among them, and the numbers about 1 in more detail."""
+    rng = np.random.default_rng(0)
+    bits = rng.integers(0, 2**32, 16000, dtype=np.uint32).view(np.float32)
+    zeros = np.array([0.0, -0.0, 1e-45, -1e-45, 1e-39, -1e-39, 3.4e38, -3.4e38], np.float32)
+    near = np.concatenate([rng.normal(0, scale, 8000) for scale in (0.1, 3, 60)]).astype(np.float32)
+    return np.concatenate([zeros, bits[np.isfinite(bits)], near])[: 39000 // n_in * n_in].reshape(-1, n_in)
+
+
+def alone(activation: str | fnn.Activation) -> fnn.Network:
+    """y = f(x), sixteen numbers at once."""
+    net = fnn.Network(16, [fnn.Dense(16, activation, name="f")], seed=0)
+    net.variables["f/W"] = np.eye(16, dtype=np.float32)
+    return net
 
 
 def called(function: object, x: np.ndarray, n_out: int) -> np.ndarray:
@@ -48,6 +72,8 @@ def called(function: object, x: np.ndarray, n_out: int) -> np.ndarray:
         function(row.ctypes.data_as(ctypes.c_void_p), result.ctypes.data_as(ctypes.c_void_p))  # type: ignore[operator]
     return y
 
+
+ONNX_TOLERANCE = 2e-6  # x up to 20, and the sigmoid of onnxruntime is off by 6e-8
 
 CASES = [
     ("relu", "softmax_cross_entropy"),
@@ -72,12 +98,53 @@ def test_c_has_the_bits_of_the_library(tmp_path: Path, activation: str, loss: st
     assert library.net_1_self_check() == 0
 
 
-@pytest.mark.parametrize("activation", ["gelu", fnn.LeakyReLU(0.2)])
-def test_other_activations_are_refused(tmp_path: Path, activation: str | fnn.LeakyReLU) -> None:
-    net = fnn.Network(3, [fnn.Dense(4, activation, name="a"), fnn.Dense(2)])
-    with pytest.raises(ValueError, match=r"^layer 'a' must have an activation of linear, .* to be exported, got "):
-        net.to_c(tmp_path / "a.c")
-    assert not (tmp_path / "a.c").exists()
+ACTIVATIONS = [
+    *(name for name in fnn.activations.NAMES if name != "softmax"),
+    fnn.LeakyReLU(0.3),
+    fnn.ELU(1.7),
+    fnn.Linear(-0.7, 0.3),
+]
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS, ids=str)
+def test_c_has_the_bits_of_every_activation(tmp_path: Path, activation: str | fnn.Activation) -> None:
+    net, x = alone(activation), floats(16)
+    net.to_c(tmp_path / "f.c")
+    expected = net(x).view(np.int32)
+    for way in ways():
+        given = called(compiled(tmp_path / "f.c", *way).f_outputs, x, 16).view(np.int32)
+        different = np.flatnonzero(given != expected)
+        assert different.size == 0, (way, x.flat[different[:5]])
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS, ids=str)
+def test_onnx_has_every_activation(tmp_path: Path, activation: str | fnn.Activation) -> None:
+    onnxruntime = pytest.importorskip("onnxruntime")
+    net = alone(activation)
+    x = np.linspace(-20, 20, 1601, dtype=np.float32)[:1600].reshape(-1, 16)
+    net.to_onnx(tmp_path / "f.onnx")
+    session = onnxruntime.InferenceSession(tmp_path / "f.onnx", providers=["CPUExecutionProvider"])
+    np.testing.assert_allclose(session.run(["outputs"], {"x": x})[0], net(x), rtol=1e-6, atol=ONNX_TOLERANCE)
+
+
+def test_shared_and_masked_layers_leave_too(tmp_path: Path) -> None:
+    onnx, onnxruntime = pytest.importorskip("onnx"), pytest.importorskip("onnxruntime")
+    shared = fnn.Dense(6, "gelu", name="shared")
+    masked = fnn.Dense(5, "tanh", name="masked", mask=np.arange(30).reshape(6, 5) % 3 > 0)
+    net = fnn.Network(6, [shared, shared, masked, fnn.Dense(2, "softmax", name="last")], seed=1)
+    x = np.random.default_rng(0).normal(size=(20, 6)).astype(np.float32)
+    net.to_c(tmp_path / "n.c")
+    text = (tmp_path / "n.c").read_text()
+    assert [line for line in text.splitlines() if "static const float w" in line] == [
+        f"static const float w{i}[{n} * {m}] = {{" for i, n, m in ((1, 6, 6), (2, 6, 5), (3, 5, 2))
+    ]
+    expected = net.predict_proba(x)
+    assert np.array_equal(called(compiled(tmp_path / "n.c").n_predict, x, 2).view(np.int32), expected.view(np.int32))
+    net.to_onnx(tmp_path / "n.onnx")
+    weights = [tensor.name for tensor in onnx.load(tmp_path / "n.onnx").graph.initializer]
+    assert weights == [f"{layer}/{v}" for layer in ("shared", "masked", "last") for v in "Wb"]
+    session = onnxruntime.InferenceSession(tmp_path / "n.onnx", providers=["CPUExecutionProvider"])
+    np.testing.assert_allclose(session.run(["probabilities"], {"x": x})[0], expected, rtol=1e-5, atol=1e-6)
 
 
 def test_the_self_check_sees_a_changed_weight(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 
 from .._version import __version__
 from ._c_functions import FUNCTIONS, with_their_needs
-from ._parts import Affine, Part, Product, Scale, parts
+from ._parts import Affine, Part, Product, Scale, parts, shared
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -22,14 +22,16 @@ def c_source(net: Network, name: str) -> str:
     """The file's text; name: what its functions start with."""
     steps = parts(net)
     products = [step for step in steps if isinstance(step, Product)]
-    widths = "-".join(str(n) for n in (net.n_in, *(product.b.size for product in products)))
+    widths = [net.n_in, *(product.b.size for product in products)]
     links = [net.link] if net.link in ("softmax", "sigmoid", "exp") else []
-    needed = with_their_needs(["dense", *(product.activation for product in products), *links])
+    needed = with_their_needs(["dense", *(_function(product) for product in products), *links])
     blocks = [
-        _HEADER.format(name=name, widths=widths, version=__version__, n_in=net.n_in, n_out=net.n_out),
+        _HEADER.format(
+            name=name, widths="-".join(map(str, widths)), version=__version__, n_in=net.n_in, n_out=net.n_out
+        ),
         *(FUNCTIONS[function] for function in needed),
-        *(_arrays(i, product) for i, product in enumerate(products)),
-        _forward(name, net, steps, max(net.n_in, *(product.b.size for product in products))),
+        *(_arrays(i, product) for i, product in enumerate(shared(steps).values(), start=1)),
+        _forward(name, net, steps, max(widths)),
         _predict(name, net),
         _self_check(name, net),
     ]
@@ -62,9 +64,9 @@ _HEADER = """\
 def _arrays(i: int, product: Product) -> str:
     rows, columns = product.w.shape
     return (
-        f"/* {product.name.replace('*/', '* /')}: W ({rows}, {columns}), then b */\n"
-        f"static const float w{i + 1}[{rows} * {columns}] = {{\n{_numbers(product.w)}}};\n"
-        f"static const float b{i + 1}[{columns}] = {{\n{_numbers(product.b)}}};\n"
+        f"/* {product.name}: W ({rows}, {columns}), then b */\n"
+        f"static const float w{i}[{rows} * {columns}] = {{\n{_numbers(product.w)}}};\n"
+        f"static const float b{i}[{columns}] = {{\n{_numbers(product.b)}}};\n"
     )
 
 
@@ -83,10 +85,23 @@ def _literal(value: float) -> str:
     return f"{text}f" if any(mark in text for mark in ".e") else f"{text}.0f"
 
 
+def _function(product: Product) -> str:
+    """Of csrc/kernels: a linear activation with constants is the kernels' affine one."""
+    name, *constants = product.activation
+    return "affine" if name == "linear" and constants else str(name)
+
+
+def _activated(product: Product) -> str:
+    """z[i] through the activation."""
+    function = _function(product)
+    arguments = ", ".join(["z[i]", *(_literal(float(np.float32(value))) for value in product.activation[1:])])
+    return "z[i]" if function == "linear" else f"{function}_of({arguments})"
+
+
 def _forward(name: str, net: Network, steps: list[Part], widest: int) -> str:
     lines = [f"void {name}_outputs(const float *x, float *y) {{", f"    float a[{widest}], z[{widest}];"]
     lines.append(f"    memcpy(a, x, {net.n_in} * sizeof *a);")
-    n, number = net.n_in, 0
+    n, numbers = net.n_in, {variables: i for i, variables in enumerate(shared(steps), start=1)}
     for step in steps:
         if isinstance(step, Affine):
             scale, offset = step.scale.hex(), step.offset.hex()
@@ -94,11 +109,10 @@ def _forward(name: str, net: Network, steps: list[Part], widest: int) -> str:
         elif isinstance(step, Scale):
             lines.append(f"    for (int i = 0; i < {n}; i++) a[i] *= {_literal(step.factor)};")
         else:
-            number += 1
+            number = numbers[step.name]
             lines.append(f"    dense(z, a, w{number}, b{number}, {n}, {step.b.size});")
             n = step.b.size
-            value = "z[i]" if step.activation == "linear" else f"{step.activation}_of(z[i])"
-            lines.append(f"    for (int i = 0; i < {n}; i++) a[i] = {value};")
+            lines.append(f"    for (int i = 0; i < {n}; i++) a[i] = {_activated(step)};")
     return "\n".join([*lines, f"    memcpy(y, a, {n} * sizeof *y);", "}\n"])
 
 

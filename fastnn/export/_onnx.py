@@ -7,18 +7,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .._version import __version__
-from ._parts import Affine, Part, Product, Scale, parts
+from ._parts import Affine, Part, Product, Scale, parts, shared
 
 if TYPE_CHECKING:
     from ..network import Network
 
 OPSET = 20
 _LINKS = {"softmax": ("Softmax", {"axis": 1}), "sigmoid": ("Sigmoid", {}), "exp": ("Exp", {})}
-_ACTIVATIONS: dict[str, tuple[str, dict[str, Any]]] = {
-    "sigmoid": ("Sigmoid", {}),
-    "tanh": ("Tanh", {}),
-    "relu": ("Relu", {}),
-}
+# those that are one operator; the others are methods of _Graph
+_OPERATORS = {"sigmoid": "Sigmoid", "tanh": "Tanh", "relu": "Relu", "gelu": "Gelu", "softplus": "Softplus"}
+_WITH_ALPHA = {"leaky_relu": "LeakyRelu", "elu": "Elu"}
 
 
 def onnx_model(net: Network) -> bytes:
@@ -32,9 +30,12 @@ def onnx_model(net: Network) -> bytes:
         from onnx import helper
     except ImportError as error:
         raise ImportError("to_onnx needs onnx: pip install 'fastnn[onnx]'") from error
-    graph = _Graph(helper)
+    graph, steps = _Graph(helper), parts(net)
+    for name, product in shared(steps).items():
+        graph.constant(f"{name}/W", product.w)
+        graph.constant(f"{name}/b", product.b)
     at = "x"
-    for part in parts(net):
+    for part in steps:
         at = graph.add_part(part, at)
     graph.add("Identity", [at], "outputs")
     results = ["outputs"]
@@ -102,9 +103,29 @@ class _Graph:
         return self.add("Cast", [self.add("Add", [product, offset])], to=TensorProto.FLOAT)
 
     def _add_product(self, part: Product, x: str) -> str:
-        w, b = self.constant(f"{part.name}/W", part.w), self.constant(f"{part.name}/b", part.b)
-        z = self.add("Gemm", [x, w, b])
-        if part.activation == "linear":
+        z = self.add("Gemm", [x, f"{part.name}/W", f"{part.name}/b"])
+        name, *constants = part.activation
+        if name in _OPERATORS:
+            return self.add(_OPERATORS[name], [z])
+        if name in _WITH_ALPHA:
+            return self.add(_WITH_ALPHA[name], [z], alpha=constants[0])
+        if name == "silu":
+            return self.add("Mul", [z, self.add("Sigmoid", [z])])
+        if name == "threshold":
+            return self._add_threshold(z)
+        return self._add_linear(z, *constants)
+
+    def _add_linear(self, z: str, slope: float = 1.0, intercept: float = 0.0) -> str:
+        if (slope, intercept) == (1.0, 0.0):
             return z
-        operator, attributes = _ACTIVATIONS[part.activation]
-        return self.add(operator, [z], **attributes)
+        number = len(self.nodes)
+        product = self.add("Mul", [z, self.constant(f"slope_{number}", np.float32(slope))])
+        return self.add("Add", [product, self.constant(f"intercept_{number}", np.float32(intercept))])
+
+    def _add_threshold(self, z: str) -> str:
+        number = len(self.nodes)
+        zero, low, high = (
+            self.constant(f"{name}_{number}", np.float32(value))
+            for name, value in (("zero", 0), ("low", -1), ("high", 1))
+        )
+        return self.add("Where", [self.add("Less", [z, zero]), low, high])

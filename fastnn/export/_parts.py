@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .. import activations
 from ..layers import Dense, Dropout, Rescaling
 
 if TYPE_CHECKING:
@@ -26,12 +27,15 @@ class Affine:
 
 @dataclass(frozen=True)
 class Product:
-    """y = activation(x W + b); w (n_in, n_out), b (n_out,), float32"""
+    """y = activation(x W + b); w (n_in, n_out), b (n_out,), float32.
+
+    name: whose variables they are, the same where layers share them. activation: its name and its constants.
+    """
 
     name: str
     w: NDArray[np.float32]
     b: NDArray[np.float32]
-    activation: str
+    activation: tuple[Any, ...]
 
 
 @dataclass(frozen=True)
@@ -44,21 +48,8 @@ class Scale:
 Part = Affine | Product | Scale
 
 
-_ACTIVATIONS = ("linear", "sigmoid", "tanh", "relu")
-
-
-def _exported(activation: str | Activation, name: str) -> str:
-    if activation == "softmax":
-        return "linear"
-    if not isinstance(activation, str) or activation not in _ACTIVATIONS:
-        raise ValueError(
-            f"layer {name!r} must have an activation of {', '.join(_ACTIVATIONS)} to be exported, got {activation}"
-        )
-    return activation
-
-
 def parts(net: Network) -> list[Part]:
-    """The steps from a row of the input to the last layer's outputs. ValueError: an activation that is not exported."""
+    """The steps from a row of the input to the last layer's outputs."""
     steps: list[Part] = []
     places = iter(net._places)
     for layer in net.layers:
@@ -68,8 +59,17 @@ def parts(net: Network) -> list[Part]:
             if layer.predict_scale != 1:
                 steps.append(Scale(layer.predict_scale))
         elif isinstance(layer, Dense):
-            name, _, _, first = next(places)
-            owner = net._places[first].name
+            owner = net._places[next(places).first].name
             w, b = net.variables[f"{owner}/W"].value, net.variables[f"{owner}/b"].value
-            steps.append(Product(name, w, b, _exported(layer.activation, name)))
+            steps.append(Product(owner, w, b, _rule(layer.activation)))
     return steps
+
+
+def shared(steps: list[Part]) -> dict[str, Product]:
+    """The products by name, each once: the variables to write."""
+    return {step.name: step for step in steps if isinstance(step, Product)}
+
+
+def _rule(activation: str | Activation) -> tuple[Any, ...]:
+    """A softmax is the link's."""
+    return ("linear",) if activation == "softmax" else activations.get(activation).rule
