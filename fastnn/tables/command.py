@@ -11,7 +11,6 @@ from fastnn import _checks, _flags
 from fastnn._progress import say
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
     from fastnn.network import Network
@@ -24,6 +23,7 @@ __all__ = ["SAYS_PREDICT", "SAYS_TRAIN", "add_predict_flags", "add_train_flags",
 SAYS_TRAIN = "train a network on a CSV, NPZ or IDX file, and save it"
 SAYS_PREDICT = "print what a saved network says of the rows of a file"
 _MAX = _checks.INT64_MAX
+_ROUNDING = 1e-3  # of predictions; more is told
 
 
 # ---- fastnn train ---------------------------------------------------------------------------------------------------
@@ -57,6 +57,12 @@ def add_train_flags(parser: argparse.ArgumentParser) -> None:
     add("--batch-size", metavar="N", type=_flags.integer(1, _MAX), default=32, help="default: 32")
     add("--learning-rate", metavar="RATE", type=_flags.rate, default=0.001, help="of Adam (default: 0.001)")
     add("--validation", metavar="PART", type=_part, default=0.2, help="of the rows, held out (default: 0.2)")
+    add(
+        "--patience",
+        metavar="N",
+        type=_flags.integer(1, _MAX),
+        help="end after N epochs without a better loss on held-out rows, and keep the best (default: all epochs)",
+    )
     add("--seed", metavar="N", type=_flags.seed, default=0, help="of initial values, order and split (default: 0)")
     add("--threads", metavar="N", type=_flags.threads, help="exactly N (default: as many as pay, see fastnn info)")
     add("--plot", metavar="FILE", help="save the learning curves; the name's end gives the format")
@@ -112,6 +118,7 @@ def train(arguments: argparse.Namespace) -> None:
             batch_size=arguments.batch_size,
             learning_rate=arguments.learning_rate,
             validation=arguments.validation,
+            patience=arguments.patience,
             seed=arguments.seed,
             num_threads=arguments.threads,
         )
@@ -120,6 +127,7 @@ def train(arguments: argparse.Namespace) -> None:
         arguments.parser.error(str(error))
     learned.net.save(output)
     _say(table, learned, output)
+    _warn_of_rounding(learned)
     if arguments.plot is not None:
         figure, _ = learned.history.plot()
         figure.savefig(arguments.plot, dpi=150)
@@ -136,10 +144,20 @@ def _say(table: Table, learned: Learned, output: str) -> None:
     say(f"{len(table)} rows, {len(table.columns)} features, target {table.target}: {task}")
     say(learned.net.summary())
     history = learned.history
-    say(f"Trained for {history.epochs} epochs in {sum(history['seconds']):.2f} s, loss {history['loss'][-1]:.4g}")
+    best = f", the best was {learned.best_epoch}," if learned.best_epoch is not None else ""
+    say(f"Trained for {history.epochs} epochs{best} in {sum(history['seconds']):.2f} s, loss {history['loss'][-1]:.4g}")
     if learned.validation:
         say("On held-out rows: " + ", ".join(f"{name} {value:.4g}" for name, value in learned.validation.items()))
     say(f"Saved: {output}")
+
+
+def _warn_of_rounding(learned: Learned) -> None:
+    if learned.rounding > _ROUNDING:
+        print(
+            f"fastnn: rounding to float32 moves predictions by up to {learned.rounding:.1%} of the largest: "
+            f"{learned.farthest}; subtract a constant from it",
+            file=sys.stderr,
+        )
 
 
 def _as_dict(table: Table, learned: Learned, output: str) -> dict[str, Any]:
@@ -151,6 +169,8 @@ def _as_dict(table: Table, learned: Learned, output: str) -> dict[str, Any]:
         "epochs": learned.history.epochs,
         "loss": learned.history["loss"][-1],
         "seconds": sum(learned.history["seconds"]),
+        "best_epoch": learned.best_epoch,
+        "rounding": learned.rounding,
         "validation": learned.validation,
         "model": output,
     }
@@ -162,7 +182,7 @@ def _as_dict(table: Table, learned: Learned, output: str) -> dict[str, Any]:
 def add_predict_flags(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("model", metavar="MODEL", help="a network that fastnn train, or Network.save, has saved")
-    add("data", metavar="DATA", help="CSV, NPZ or IDX; of a CSV with names, the columns that the network knows")
+    add("data", metavar="DATA", help="CSV, NPZ or IDX; of a CSV with names, the columns that the network knows by name")
     add("--proba", action="store_true", help="probabilities of all classes, not the most probable one")
     add("--output", metavar="FILE", help="default: stdout")
 
@@ -176,8 +196,9 @@ def predict(arguments: argparse.Namespace) -> None:
         net = load(arguments.model)
         if arguments.proba and net.link not in ("softmax", "sigmoid"):
             raise ValueError("argument --proba: the network is no classifier")
-        columns = net.metadata.get("columns") or [f"column_{i}" for i in range(net.n_in)]
-        table = read_table(arguments.data, columns=columns)
+        if net.link is None:
+            raise ValueError(f"{arguments.model!r} must have a link, which the loss of a trainer gives it, got none")
+        table = read_table(arguments.data, columns=net.metadata.get("columns") or net.n_in)
         lines = _lines(net, net.predict_proba(table.x) if arguments.proba else net.predict(table.x))
     except ValueError as error:
         arguments.parser.error(str(error))
@@ -196,11 +217,7 @@ def _lines(net: Network, predictions: NDArray[Any]) -> str:
         values = [classes[i] if classes else str(i) for i in predictions]
         return _csv([target], [[value] for value in values])
     names = classes or ([target] if net.n_out == 1 else [f"{target}_{i}" for i in range(net.n_out)])
-    return _csv(names, [[_shown(value) for value in row] for row in predictions])
-
-
-def _shown(value: np.generic) -> str:
-    return f"{value:.7g}"
+    return _csv(names, [[str(value) for value in row] for row in predictions])
 
 
 def _csv(names: list[str], rows: list[list[str]]) -> str:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .. import datasets
-from ..callbacks import Callback
+from .._checks import FLOAT32_MAX
+from ..callbacks import Callback, EarlyStopping
 from ..history import History
 from ..layers import Dense, Dropout, Layer, Rescaling
 from ..network import Network
@@ -17,18 +18,22 @@ from ..optimizers import Adam
 from ..regularizers import L2
 from ..trainer import Trainer
 from .reading import Table
+from .scaling import Scaling
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _MOST_CLASSES = 50  # of whole numbers that are taken for classes where no task is named
 _BYTE = 255
+_LEAST_DEVIATION = 1e-30  # below, weights that take it in are too large for float32
+_ROWS_CHECKED = 10_000
 
 
 @dataclass(frozen=True)
 class Settings:
     """What ``learn`` may be told. task: "classification", "regression" or "auto". hidden: units of each hidden layer.
-    keep_prob: of their dropout; 1: none. validation: the part of the rows that is held out, 0 for none."""
+    keep_prob: of their dropout; 1: none. validation: the part of the rows that is held out, 0 for none. patience:
+    epochs without a better loss there after which the training ends, with the best parameters; None: all epochs."""
 
     task: str = "auto"
     hidden: Sequence[int] = (64, 64)
@@ -39,50 +44,101 @@ class Settings:
     batch_size: int = 32
     learning_rate: float = 0.001
     validation: float = 0.2
+    patience: int | None = None
     seed: int = 0
     num_threads: int | None = None
 
 
 @dataclass(frozen=True)
 class Learned:
-    """net: takes rows as the table has them, and says so in its metadata. validation: what it does on held-out rows."""
+    """net: takes rows as the table has them, and says so in its metadata. validation: what it does on held-out rows.
+
+    best_epoch: whose parameters the network has, if patience was given. rounding: how far its outputs, as float32 of
+    plain values, are from those of standardised values, as a part of the largest; farthest: the column that most makes
+    them differ, in words.
+    """
 
     net: Network
     history: History
     validation: dict[str, float]
+    best_epoch: int | None
+    rounding: float
+    farthest: str
 
 
 def learn(table: Table, settings: Settings, callbacks: Sequence[Callback] = ()) -> Learned:
     """Trains a network on a table, with Adam.
 
     Bytes are divided by 255. Other features, and the targets of a regression, are standardised: mean 0, standard
-    deviation 1 over the rows trained on. First and last layer take that into their weights afterwards, so that the
-    network reads and gives plain values.
+    deviation 1 over the rows trained on; a constant feature gets weights of zero. First and last layer take that into
+    their weights afterwards, so that the network reads and gives plain values.
+    Whole numbers as a target are classes if there are at most 50, each on two rows or more on average.
     ValueError: the table does not suit the task.
     """
     if table.y is None:
         raise ValueError("table must have a target, got none")
     classes, y = _targets(table.y, table.target, settings.task)
     train, held_out = _split(table.x, y, settings, is_classes=classes is not None)
+    if settings.patience is not None and not len(held_out):
+        raise ValueError("patience must come with held-out rows, whose loss it watches, got none")
     inputs, outputs = Scaling.of_features(train.x), Scaling.of_targets(train.y, classes)
+    _check_spread(table.columns, inputs)
 
     n_out = len(classes) if classes is not None else train.y.shape[1]
     net = Network(table.x.shape[1], _layers(settings, n_out, is_bytes=table.x.dtype == np.uint8), seed=settings.seed)
     loss = "softmax_cross_entropy" if classes is not None else "squared_error"
     trainer = Trainer(net, loss, Adam(settings.learning_rate), regularizer=L2(settings.l2) if settings.l2 else None)
+    stopping = [EarlyStopping(patience=settings.patience)] if settings.patience is not None else []
     history = trainer.fit(
         inputs.apply(train.x),
         outputs.apply(train.y),
         epochs=settings.epochs,
         batch_size=settings.batch_size,
         validation_data=(inputs.apply(held_out.x), outputs.apply(held_out.y)) if len(held_out) else None,
-        callbacks=callbacks,
+        callbacks=[*stopping, *callbacks],
         num_threads=settings.num_threads,
     )
+    rounding = _fold(net, inputs, outputs, train.x[:_ROWS_CHECKED])
+    net.metadata.update(columns=list(table.columns), target=table.target, classes=classes)
+    return Learned(
+        net,
+        history,
+        _judged(trainer, held_out) if len(held_out) else {},
+        stopping[0].best_epoch if stopping else None,
+        rounding,
+        _farthest(table, inputs, outputs),
+    )
+
+
+def _check_spread(columns: Sequence[str], inputs: Scaling) -> None:
+    if inputs.deviation is None:
+        return
+    for name, deviation in zip(columns, inputs.deviation, strict=True):
+        if deviation < _LEAST_DEVIATION:
+            raise ValueError(
+                f"feature {name!r} must have a standard deviation of at least {_LEAST_DEVIATION:g}, got {deviation:g}: "
+                "give it in another unit"
+            )
+
+
+def _fold(net: Network, inputs: Scaling, outputs: Scaling, x: NDArray[Any]) -> float:
+    """Takes both scalings into the weights. Returns the largest difference that this makes to outputs for x, on the
+    scale trained on, as a part of the largest output."""
+    before = net(inputs.apply(x))
     inputs.fold_into_first(net)
     outputs.fold_into_last(net)
-    net.metadata.update(columns=list(table.columns), target=table.target, classes=classes)
-    return Learned(net, history, _judged(trainer, held_out) if len(held_out) else {})
+    after = outputs.apply(net(x))
+    return float(np.max(np.abs(after - before)) / (np.max(np.abs(before)) or 1.0))
+
+
+def _farthest(table: Table, inputs: Scaling, outputs: Scaling) -> str:
+    """The column that lies farthest from zero, measured by its spread, in words; empty if none is scaled."""
+    features = [(f"feature {name!r}", *c) for name, c in zip(table.columns, inputs.columns(), strict=False)]
+    targets = [(f"target {table.target!r}", *c) for c in outputs.columns()]
+    if not features and not targets:
+        return ""
+    name, mean, deviation = max(features + targets, key=lambda column: abs(column[1]) / column[2])
+    return f"{name} has mean {mean:.6g} and standard deviation {deviation:.3g}"
 
 
 def _targets(y: NDArray[Any], name: str, task: str) -> tuple[list[str] | None, NDArray[Any]]:
@@ -90,18 +146,28 @@ def _targets(y: NDArray[Any], name: str, task: str) -> tuple[list[str] | None, N
     is_text = y.dtype.kind in "UOS"
     is_whole = not is_text and y.ndim == 1 and bool(np.all(np.isfinite(y)) and np.all(y == np.floor(y)))
     if task == "auto":
-        few = is_text or (is_whole and len(np.unique(y)) <= _MOST_CLASSES)
-        task = "classification" if few else "regression"
+        is_few = is_whole and len(np.unique(y)) <= min(_MOST_CLASSES, len(y) // 2)
+        task = "classification" if is_text or is_few else "regression"
     if task == "regression":
-        if is_text or not np.all(np.isfinite(y)):
-            raise ValueError(f"target {name!r} must hold finite numbers for a regression, got {y[0]!r} and others")
+        if is_text or not np.all(np.abs(y) <= FLOAT32_MAX):
+            wrong = next(value for value in y.reshape(-1).tolist() if not _is_float32(value))
+            raise ValueError(f"target {name!r} must hold finite numbers for a regression, got {wrong!r} and others")
         return None, y.reshape(len(y), -1).astype(np.float64)
+    if not is_text and not np.all(np.isfinite(y)):
+        raise ValueError(f"target {name!r} must hold finite numbers or texts for classes, got NaN or infinity")
     if y.ndim != 1:
         raise ValueError(f"target {name!r} must be one class a row, got shape {y.shape}")
     values, indices = np.unique(y, return_inverse=True)
     if len(values) < 2:
         raise ValueError(f"target {name!r} must hold at least two classes, got {len(values)}")
     return [_class_name(value) for value in values], indices.astype(np.int32)
+
+
+def _is_float32(value: Any) -> bool:
+    try:
+        return abs(float(value)) <= FLOAT32_MAX
+    except ValueError:
+        return False
 
 
 def _class_name(value: Any) -> str:
@@ -138,46 +204,3 @@ def _judged(trainer: Trainer, rows: datasets.Split) -> dict[str, float]:
     spread = rows.y - rows.y.mean(axis=0)
     squares, total = float(np.sum(error * error)), float(np.sum(spread * spread))
     return {"rmse": float(np.sqrt(squares / error.size)), "r2": 1 - squares / total if total else 0.0}
-
-
-@dataclass(frozen=True)
-class Scaling:
-    """x' = (x - mean) / deviation, a column at a time; None: x' = x."""
-
-    mean: NDArray[np.float64] | None = None
-    deviation: NDArray[np.float64] | None = None
-
-    @classmethod
-    def of_features(cls, x: NDArray[Any]) -> Scaling:
-        return cls() if x.dtype == np.uint8 else cls._of(x)
-
-    @classmethod
-    def of_targets(cls, y: NDArray[Any], classes: list[str] | None) -> Scaling:
-        return cls() if classes is not None else cls._of(y)
-
-    @classmethod
-    def _of(cls, x: NDArray[Any]) -> Scaling:
-        deviation = x.std(axis=0, dtype=np.float64)
-        return cls(x.mean(axis=0, dtype=np.float64), np.where(deviation > 0, deviation, 1.0))
-
-    def apply(self, x: NDArray[Any]) -> NDArray[Any]:
-        if self.mean is None or self.deviation is None:
-            return x
-        return ((x - self.mean) / self.deviation).astype(np.float32)
-
-    def fold_into_first(self, net: Network) -> None:
-        """The first layer reads x where it read x': x' W + b = x (W / deviation) + (b - mean / deviation W)."""
-        if self.mean is None or self.deviation is None:
-            return
-        w, b = list(net.variables.values())[:2]
-        scaled = w.value / self.deviation[:, None]
-        b.assign(b.value - self.mean @ scaled)
-        w.assign(scaled)
-
-    def fold_into_last(self, net: Network) -> None:
-        """The last layer gives y where it gave y': y = deviation y' + mean."""
-        if self.mean is None or self.deviation is None:
-            return
-        w, b = list(net.variables.values())[-2:]
-        w.assign(w.value * self.deviation)
-        b.assign(b.value * self.deviation + self.mean)
