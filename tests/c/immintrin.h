@@ -45,6 +45,16 @@ static inline simde__m512i fnn_srai_epi32(simde__m512i a, int count) {
 #define _mm512_srai_epi32 fnn_srai_epi32
 #endif
 
+#ifndef _mm512_cmplt_epu16_mask
+static inline uint32_t fnn_cmplt_epu16_mask(simde__m512i a, simde__m512i b) {
+    const simde__m512i_private x = simde__m512i_to_private(a), y = simde__m512i_to_private(b);
+    uint32_t mask = 0;
+    for (int i = 0; i < 32; i++) mask |= (uint32_t)(x.u16[i] < y.u16[i]) << i;
+    return mask;
+}
+#define _mm512_cmplt_epu16_mask fnn_cmplt_epu16_mask
+#endif
+
 #ifndef _mm512_cvtpd_ps
 static inline simde__m256 fnn_cvtpd_ps(simde__m512d a) {
     const simde__m512d_private in = simde__m512d_to_private(a);
