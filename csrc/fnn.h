@@ -167,8 +167,8 @@ typedef struct fnn_net {
     fnn_layer layers[];
 } fnn_net;
 
-/* Copies the description; only n_out, activation, dropout, mask and same_as of each layer are read.  NULL when memory is
- * short. */
+/* Copies the description; only n_out, activation, dropout, mask and same_as of each layer are read.  NULL when memory
+ * is short. */
 fnn_net *fnn_net_create(const fnn_input *input, const fnn_layer *layers, int64_t n_layers);
 
 /* Between a row-major matrix (n_in, n_out) and its place in a parameter block; a bias is a matrix with n_in = 1. */
@@ -477,8 +477,10 @@ const char *fnn_team_backend(void);
 double fnn_peak_flops(int n_threads, int64_t n);
 /* Seconds of a barrier of n_threads threads, the mean of n. */
 double fnn_barrier_seconds(int n_threads, int64_t n);
+/* Nanoseconds on a clock that never goes back. */
+int64_t fnn_now_ns(void);
 
-/* ---- plan (plan.c, run.c) -------------------------------------------------------------------------------------- */
+/* ---- plan (plan.c) --------------------------------------------------------------------------------------------- */
 
 typedef struct fnn_plan fnn_plan;
 
@@ -499,7 +501,9 @@ typedef struct fnn_metrics {
     int64_t hits, rows;
 } fnn_metrics;
 
-/* The rows of one pass over the data in prediction mode: begins at *row, ends when the data or budget_ns is used up. */
+/* ---- a pass over data in prediction mode (pass.c) --------------------------------------------------------------- */
+
+/* Each begins at *row and ends when the data or budget_ns is used up. */
 
 /* out (n_rows, n_out) = link(network(x)), rows in order. */
 void fnn_predict(fnn_plan *plan, const float *params, const fnn_data *data, fnn_link link, int64_t budget_ns,
@@ -511,11 +515,15 @@ void fnn_activities(fnn_plan *plan, const float *params, const fnn_data *data, i
 void fnn_evaluate(fnn_plan *plan, const float *params, const fnn_data *data, fnn_loss loss, int64_t budget_ns,
                   int64_t *row, fnn_metrics *metrics);
 
+/* ---- gradients (gradients.c) ------------------------------------------------------------------------------------ */
+
 /* Gradients of the mean loss of one batch of data->n_rows <= n_batch rows in order, as a parameter block, in the first
  * n_floats of net->n_gradients floats.  Parameters that layers share get the sum of what each would give them.
  * With dropout: the masks of training step `step`. */
 void fnn_gradients(fnn_plan *plan, const float *params, const fnn_data *data, fnn_loss loss, int dropout, uint64_t seed,
                    uint32_t step, float *gradients, fnn_metrics *metrics);
+
+/* ---- training (train.c) ----------------------------------------------------------------------------------------- */
 
 /* Where the time of training steps goes: places of an array of FNN_PERF(n_layers) numbers. */
 typedef enum fnn_perf_place {

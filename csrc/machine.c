@@ -4,10 +4,10 @@
 
 #include <time.h>
 
-static double now(void) {
+int64_t fnn_now_ns(void) {
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 }
 
 /* Members start a piece of work together, at a barrier, and it ends when the last one is done. */
@@ -22,18 +22,18 @@ typedef struct measurement {
 static void compute(void *job, fnn_worker *me) {
     measurement *m = job;
     fnn_team_barrier(me);
-    const double began = now();
+    const int64_t began = fnn_now_ns();
     const int64_t flops = m->kernels->peak(&m->sums[me->part.index], m->n);
     fnn_team_barrier(me);
-    if (me->part.index == 0) m->seconds = now() - began, m->flops = flops * me->part.count;
+    if (me->part.index == 0) m->seconds = 1e-9 * (double)(fnn_now_ns() - began), m->flops = flops * me->part.count;
 }
 
 static void meet(void *job, fnn_worker *me) {
     measurement *m = job;
     fnn_team_barrier(me);
-    const double began = now();
+    const int64_t began = fnn_now_ns();
     for (int64_t i = 0; i < m->n; i++) fnn_team_barrier(me);
-    if (me->part.index == 0) m->seconds = now() - began;
+    if (me->part.index == 0) m->seconds = 1e-9 * (double)(fnn_now_ns() - began);
 }
 
 double fnn_peak_flops(int n_threads, int64_t n) {

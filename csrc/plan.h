@@ -1,4 +1,4 @@
-/* plan.h: what plan.c lays out and run.c works with; private to these two. */
+/* plan.h: what plan.c lays out and the verbs of a plan work with; private to these. */
 #ifndef FNN_PLAN_H
 #define FNN_PLAN_H
 
