@@ -1,5 +1,5 @@
 /* bits.c: which values of a data set are not zero, a bit each, found once before a training. */
-#include "fnn.h"
+#include "kernels.h"
 
 #include <string.h>
 

@@ -1,6 +1,6 @@
 /* dispatch.c: which kernel table runs.  Compiled with baseline flags; the tables themselves are not entered before the
  * processor has been asked. */
-#include "fnn.h"
+#include "kernels.h"
 
 #include <stdatomic.h>
 #include <string.h>

@@ -1,6 +1,6 @@
 /* machine.c: what the machine can do, measured: the roof that kernels work under, and what it costs threads to meet. */
 #define _POSIX_C_SOURCE 200809L
-#include "fnn.h"
+#include "kernels.h"
 
 #include <time.h>
 

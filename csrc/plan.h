@@ -2,7 +2,7 @@
 #ifndef FNN_PLAN_H
 #define FNN_PLAN_H
 
-#include "fnn.h"
+#include "kernels.h"
 
 /* Of one layer, for a batch of n_batch rows. */
 typedef struct layer_memory {

@@ -1,6 +1,7 @@
 /* predictor.c: from rows to predictions.  Rows are cut into chunks, and a member of the team takes a chunk through all
  * layers in memory of its own, so members meet nowhere. */
 #include "cursor.h"
+#include "kernels.h"
 
 #include <stdatomic.h>
 #include <string.h>

@@ -1,7 +1,7 @@
-# The part of csrc/fnn.h that the border calls.
+# The part of csrc/fnn.h that the border calls, and what tests ask of csrc/kernels.h, which includes it.
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t, uintptr_t
 
-cdef extern from "fnn.h" nogil:
+cdef extern from "kernels.h" nogil:
     ctypedef enum fnn_status:
         FNN_OK
         FNN_ERR_MEMORY

@@ -6,6 +6,6 @@
 #define FNN_TABLE_NAME "avx2"
 #include "../kernels/table.inc.h"
 #else
-#include "../fnn.h"
+#include "../kernels.h"
 const fnn_kernels fnn_kernels_avx2 = {.name = NULL};
 #endif

@@ -8,6 +8,6 @@
 #define FNN_TABLE_NAME "avx512"
 #include "../kernels/table.inc.h"
 #else
-#include "../fnn.h"
+#include "../kernels.h"
 const fnn_kernels fnn_kernels_avx512 = {.name = NULL};
 #endif

@@ -6,6 +6,6 @@
 #define FNN_TABLE_NAME "neon"
 #include "../kernels/table.inc.h"
 #else
-#include "../fnn.h"
+#include "../kernels.h"
 const fnn_kernels fnn_kernels_neon = {.name = NULL};
 #endif

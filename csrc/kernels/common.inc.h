@@ -1,5 +1,5 @@
 /* common.inc.h: what every kernel file needs.  Included once by each csrc/isa file, after its vec header. */
-#include "../fnn.h"
+#include "../kernels.h"
 #include "../rng.h"
 
 #include <float.h>

@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "fnn.h"
+#include "kernels.h"
 
 #if defined(__x86_64__)
 #include <xmmintrin.h>
