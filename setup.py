@@ -115,11 +115,13 @@ class BdistWheel(bdist_wheel):
         super().finalize_options()
 
 
+INCLUDED = sorted([*CSRC.rglob("*.[ch]"), *ROOT.glob("fastnn/core/*.pxi")])
+
 core = Extension(
     "fastnn._core",
     ["fastnn/_core.pyx"],
     include_dirs=["csrc"],
-    depends=["setup.py", "fastnn/_core.pxd", *(str(p.relative_to(ROOT)) for p in sorted(CSRC.rglob("*.[ch]")))],
+    depends=["setup.py", "fastnn/_core.pxd", *(str(path.relative_to(ROOT)) for path in INCLUDED)],
     define_macros=[("Py_LIMITED_API", "0x030b0000")] if LIMITED_API else [],
     py_limited_api=LIMITED_API,
 )

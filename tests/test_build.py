@@ -153,7 +153,7 @@ def assert_golden(built: Built, threads: str) -> None:
 def test_the_sdist_holds_what_a_build_and_its_tests_need(sdist):
     with tarfile.open(sdist) as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
-    wanted = [*CSRC.rglob("*.[ch]"), *(ROOT / "fastnn").rglob("*.py*"), *TESTS.rglob("*.[pchj]*")]
+    wanted = [*CSRC.rglob("*.[ch]"), *(ROOT / "fastnn").rglob("*.p[xy]*"), *TESTS.rglob("*.[pchj]*")]
     wanted = [path.relative_to(ROOT).as_posix() for path in wanted if path.suffix != ".pyc"]
     assert {*wanted, "setup.py", "pyproject.toml", "LICENSE", "README.md"} <= names
     assert not [name for name in names if name.endswith((".so", ".o", ".pyc")) or name.startswith("build/")]
@@ -168,7 +168,7 @@ def test_the_wheel_of_the_sdist_trains(from_sdist):
 def test_the_wheel_holds_the_package_alone(from_sdist):
     outside = [name for name in from_sdist.names if not re.match(r"fastnn(-[^/]*\.dist-info)?/", name)]
     assert not outside
-    sources = (".c", ".h", ".pyx", ".pxd", ".o")
+    sources = (".c", ".h", ".pyx", ".pxd", ".pxi", ".o")
     assert not [name for name in from_sdist.names if name.endswith(sources) or "test" in name.lower()]
     assert {"fastnn/py.typed", "fastnn/_core.pyi"} <= set(from_sdist.names)
     assert [name for name in from_sdist.names if name.endswith(".so")] == ["fastnn/_core.abi3.so"]
@@ -237,7 +237,7 @@ def test_an_unknown_wish_for_openmp_is_an_error(builder, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_change_of_any_c_file_rebuilds(builder, tmp_path):
+def test_a_change_of_any_file_of_the_extension_rebuilds(builder, tmp_path):
     source = copied_source(tmp_path)
 
     def rebuilds(compiler: str) -> bool:
@@ -247,11 +247,12 @@ def test_a_change_of_any_c_file_rebuilds(builder, tmp_path):
 
     assert rebuilds("cc")
     assert not rebuilds("true")  # a compiler that does nothing and is content
-    for changed in ("isa/isa_avx2.c", "kernels/dense.inc.h", "vec/vec_scalar.h", "batch.c", "fnn.h"):
+    in_csrc = ("isa/isa_avx2.c", "kernels/dense.inc.h", "vec/vec_scalar.h", "batch.c", "fnn.h")
+    for changed in [*(f"csrc/{name}" for name in in_csrc), "fastnn/_core.pxd", "fastnn/core/data.pxi"]:
         later = time.time() + 10  # than everything so far
-        os.utime(source / "csrc" / changed, (later, later))
+        os.utime(source / changed, (later, later))
         assert rebuilds("true"), f"{changed} was changed, but the old library remains"
-        os.utime(source / "csrc" / changed, (0, 0))
+        os.utime(source / changed, (0, 0))
     assert not rebuilds("true")
 
 
@@ -292,7 +293,8 @@ def test_intrinsics_are_in_vec_and_team():
 
 def test_the_environment_is_read_where_the_documentation_says():
     readers = set()
-    for path in (ROOT / "fastnn").rglob("*.py*"):
-        if path.suffix in (".py", ".pyx") and re.search(r"\benviron\b|\bgetenv\b", path.read_text()):
+    for path in (ROOT / "fastnn").rglob("*.p[xy]*"):
+        if path.suffix in (".py", ".pyx", ".pxi") and re.search(r"\benviron\b|\bgetenv\b", path.read_text()):
             readers.add(path.relative_to(ROOT / "fastnn").as_posix())
-    assert {name for name in readers if not name.startswith("bench/")} <= {"_core.pyx", "runtime.py", "datasets.py"}
+    readers = {name for name in readers if not name.startswith("bench/")}
+    assert readers <= {"core/machine.pxi", "runtime.py", "datasets.py"}

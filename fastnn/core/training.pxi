@@ -1,0 +1,211 @@
+# The steps of an epoch.
+
+# Reading the clock takes some 30 ns, a dozen times a step: every step is measured where it does so much work (parameters
+# times rows), else only one in so many.
+cdef int64_t CLOCKED_WORK = 1_000_000
+cdef int64_t CLOCKED_STEPS = 16
+
+cdef dict UPDATES = {
+    "sgd": FNN_SGD, "momentum": FNN_MOMENTUM, "nesterov": FNN_NESTEROV, "adam": FNN_ADAM, "rmsprop": FNN_RMSPROP,
+}
+cdef dict STATES = {  # the blocks that fnn_train keeps from step to step; RMSProp without momentum has no velocity
+    "sgd": (), "momentum": ("velocity",), "nesterov": ("velocity",), "adam": ("first_moment", "second_moment"),
+    "rmsprop": ("velocity", "second_moment"),
+}
+
+
+cdef int64_t total(int64_t[::1] values):
+    cdef int64_t i, sum = 0
+    for i in range(values.shape[0]):
+        sum += values[i]
+    return sum
+
+
+class Diverged(Exception):
+    """Training met a loss that is not finite; args: the step of the epoch."""
+
+
+cdef class Training:
+    """What training adds to a network: velocity or moments, and how many steps and epochs have begun.
+
+    restraints: strengths of L2 and L1 of each layer's weights, and the largest norm of a unit's, 0 for any; () for none.
+    clip_value, clip_norm: bounds of gradients and then of the norm of all, 0 for none.
+    """
+    cdef Net net
+    cdef float *state
+    cdef fnn_restraint *restraints
+    cdef Criterion criterion
+    cdef fnn_update update
+    cdef float momentum, epsilon, decay, clip_value, clip_norm
+    cdef double beta1, beta2
+    cdef Plan plan
+    cdef readonly object seed, perf, losses, gradient_norm
+    cdef double norms
+    cdef public object step, epoch
+    cdef tuple blocks
+
+    def __cinit__(self, Net net not None, loss, seed, *, bint is_sum=False, str update="sgd", float momentum=0.0, double beta1=0.0,
+                  double beta2=0.0, float epsilon=0.0, float decay=0.0, restraints=(), float clip_value=0.0,
+                  float clip_norm=0.0):
+        self.net = net
+        self.criterion = Criterion(loss, is_sum)
+        self.update = UPDATES[update]
+        self.momentum = momentum
+        self.beta1, self.beta2, self.epsilon = beta1, beta2, epsilon
+        self.decay = decay
+        self.clip_value, self.clip_norm = clip_value, clip_norm
+        self.seed = seed
+        self.step = self.epoch = 0
+        self.losses = np.empty(0)
+        self.blocks = STATES[update][-fnn_state_blocks(self.update, momentum):]
+        if self.blocks:
+            self.state = <float *>fnn_alloc(len(self.blocks) * net.c.n_floats * sizeof(float))
+            if self.state == NULL:
+                check(FNN_ERR_MEMORY)
+        self.restraints = <fnn_restraint *>fnn_alloc(net.c.n_layers * sizeof(fnn_restraint))
+        if self.restraints == NULL:
+            check(FNN_ERR_MEMORY)
+        for i, (l2, l1, max_norm) in enumerate(restraints):
+            self.restraints[i].l2 = l2
+            self.restraints[i].l1 = l1
+            self.restraints[i].max_norm = max_norm
+
+    def __dealloc__(self):
+        fnn_free(self.state)
+        fnn_free(self.restraints)
+
+    def get_state(self):
+        """Copies of the velocity or the moments, by name: W (n_in, n_out) and b (n_out,) of each layer with its own."""
+        cdef int64_t at
+        own = [layer for layer in range(self.net.c.n_layers) if self.net.c.layers[<int64_t>layer].same_as == 0]
+        cdef float *block
+        state = {}
+        with self.net.lock:
+            for at, name in enumerate(self.blocks):
+                block = self.state + at * self.net.c.n_floats
+                state[name] = [self.net.unpack(block, layer, which) for layer in own for which in "Wb"]
+        return state
+
+    def set_state(self, str name, int layer, str which, value):
+        """One array of ``get_state``, float32 and of the variable's shape."""
+        cdef int64_t rows, place = self.net.place(layer, which, &rows), n_out = self.net.c.layers[layer].n_out
+        cdef object shape = (rows, n_out)
+        shape = shape if which == "W" else shape[1:]
+        if value.dtype != FLOAT32 or value.shape != shape:
+            raise ValueError(f"{name} must be float32 of shape {shape}, got {value.dtype} of shape {value.shape}")
+        cdef const float[:, ::1] view = np.ascontiguousarray(value).reshape(rows, n_out)
+        place += self.blocks.index(name) * self.net.c.n_floats
+        with self.net.lock:
+            fnn_pack(self.state + place, &view[0, 0], rows, n_out)
+
+    def penalty(self):
+        """What the restraints add to the loss, at the parameters as they are."""
+        with self.net.lock:
+            self.net.pull()
+            return fnn_penalty(self.net.c, self.net.params, self.restraints)
+
+    cdef int make_plan(self, int64_t n_batch, int n_threads, Data data) except -1:
+        if self.plan is None or self.plan.suits != (n_batch, n_threads, isa(), data.kind()):
+            self.plan = Plan(self.net, n_batch, True, n_threads, data)
+        return 0
+
+    cdef int describe(self, fnn_epoch *epoch) except -1:
+        """What follows from the training alone, at the step and epoch that it has come to."""
+        memset(epoch, 0, sizeof(fnn_epoch))
+        epoch.loss = self.criterion.c
+        epoch.update = self.update
+        epoch.momentum = self.momentum
+        epoch.beta1, epoch.beta2, epoch.epsilon = self.beta1, self.beta2, self.epsilon
+        epoch.decay = self.decay
+        epoch.clip_value, epoch.clip_norm = self.clip_value, self.clip_norm
+        epoch.restraints = self.restraints
+        epoch.seed = self.seed
+        epoch.epoch = self.epoch
+        epoch.first_step = self.step
+        return 0
+
+    cdef fnn_status run_steps(self, fnn_epoch *epoch, int n_threads) except *:
+        """As many as the budget allows."""
+        cdef fnn_status status = FNN_OK
+        with self.net.lock:
+            self.net.pull()
+            with nogil:
+                status = fnn_train(self.plan.c, self.net.params, self.state, epoch, n_threads, BUDGET_NS)
+            self.net.push(epoch.trainable)
+        return status
+
+    def run_epoch(self, Data data not None, int64_t batch_size, const float[::1] rates, const uint8_t[::1] trainable,
+                  uint32_t[::1] order, int n_threads, on_progress=None, bint unfused=False, pace=None, pauses=None,
+                  so_far=None):
+        """One step for each of rates.  Returns sum of losses, units judged right, rows; order: scratch, or None.
+
+        so_far: what it returned for the steps before, if this goes on with an epoch; its rows are then in order.
+
+        on_progress(steps, rows, loss) is called every 50 ms or so.  unfused: store the gradients of a step before any
+        update, for tests.  pace: a Pace that chooses, every 50 ms, how many of n_threads work.  pauses: pauses.after(step)
+        is the next number of steps done at which pauses(step) is to be called.  Ctrl-C and divergence leave the network,
+        step and epoch as after the last good step.
+        self.losses: afterwards, also then, the mean loss of each step's batch before its update.
+        self.gradient_norm: afterwards, the mean over the steps of the norm before clip_norm bounds it; 0 without it.
+        self.perf: afterwards, where the epoch's seconds went, in the order of fnn_perf_place; of a team, the mean.
+        """
+        cdef fnn_epoch epoch
+        cdef fnn_status status = FNN_OK
+        cdef int64_t[::1] perf = np.zeros(FNN_PERF(self.net.c.n_layers), np.int64)
+        cdef double[::1] losses = np.empty(rates.shape[0])
+        cdef int threads = n_threads
+        cdef int64_t step, waited, clocked, n_steps = rates.shape[0], first = self.step
+        if rates.shape[0] == 0:
+            return so_far or (0.0, 0, 0)
+        self.make_plan(batch_size, n_threads, data)
+        self.criterion.prepare(data, batch_size, None if order is None else np.asarray(order))
+        self.describe(&epoch)
+        epoch.data = &data.c
+        epoch.unfused = unfused
+        epoch.rates = &rates[0]
+        epoch.trainable = &trainable[0]
+        epoch.order = NULL if order is None else &order[0]
+        epoch.batch_size = batch_size
+        epoch.n_steps = n_steps
+        epoch.metrics.loss, epoch.metrics.hits, epoch.metrics.rows = so_far or (0.0, 0, 0)
+        epoch.losses = &losses[0]
+        epoch.perf = &perf[0]
+        epoch.perf_every = 1 if self.net.c.n_floats * batch_size > CLOCKED_WORK else CLOCKED_STEPS
+        if so_far is None:
+            self.epoch += 1
+            self.perf = [0.0] * perf.shape[0]
+            self.losses = np.empty(0)
+            self.norms = 0.0
+        try:
+            while epoch.step < n_steps:
+                if pauses is not None:
+                    epoch.n_steps = min(n_steps, pauses.after(first + epoch.step) - first)
+                step, waited, clocked = epoch.step, perf[FNN_PERF_WAIT], total(perf)
+                began = perf_counter()
+                if pace is not None:
+                    threads = pace.threads
+                status = self.run_steps(&epoch, threads)
+                if self.criterion.error is not None:
+                    break
+                if status == FNN_ERR_DIVERGED:
+                    raise Diverged(epoch.step)
+                check(status)
+                PyErr_CheckSignals()
+                if on_progress is not None:
+                    on_progress(epoch.step, epoch.metrics.rows, epoch.metrics.loss)
+                if pace is not None and total(perf) > clocked:
+                    waiting = (perf[FNN_PERF_WAIT] - waited) / (total(perf) - clocked)
+                    pace.report((epoch.step - step) / (perf_counter() - began), waiting)
+                if pauses is not None and epoch.step == epoch.n_steps:
+                    self.step = first + epoch.step
+                    pauses(self.step)
+        finally:
+            self.step = first + epoch.step
+            self.losses = np.append(self.losses, losses[:epoch.step])
+            self.criterion.finish()
+        measured = -(-n_steps // epoch.perf_every)
+        scale = 1e-9 * n_steps / measured
+        self.perf = [before + scale * nanoseconds for before, nanoseconds in zip(self.perf, perf)]
+        self.norms += epoch.norms
+        self.gradient_norm = self.norms / len(self.losses)
+        return epoch.metrics.loss, epoch.metrics.hits, epoch.metrics.rows
