@@ -21,7 +21,7 @@ from . import _checks
 from ._files import read_safetensors, write_atomically
 from .callbacks import Best, Callback, States
 from .history import History
-from .network import Network, from_contents
+from .network import Network
 from .trainer import Trainer
 
 if TYPE_CHECKING:
@@ -119,6 +119,8 @@ def load_trainer(path: Path) -> Trainer:
     defined, their module imported.
     OSError: no such file, or it cannot be read. ValueError: it is damaged, or no saved trainer.
     """
+    from ._network_file import from_contents
+
     path = Checkpoint.latest(path) if os.path.isdir(path) else path
     file = _read(path)
     network = from_contents(file.metadata, file.tensors, path)
@@ -134,7 +136,9 @@ def to_bytes(trainer: Trainer) -> bytes:
 
     from safetensors.numpy import save
 
-    metadata, tensors = trainer.network._contents()
+    from ._network_file import to_contents
+
+    metadata, tensors = to_contents(trainer.network)
     for name, arrays in trainer._training.get_state().items():
         tensors |= {f"{name}:{of}": array for of, array in zip(trainer.network.variables, arrays, strict=True)}
     tensors |= {f"history:{name}": np.array(column, np.float64) for name, column in trainer.history.items()}

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,12 +11,12 @@ import numpy as np
 from . import _checks, _core, _places, activations, runtime
 from . import losses as _losses
 from ._arrays import as_parameter
+from ._build import build, check_layers
 from ._devices import place as place_on
 from ._files import read_safetensors, write_atomically
-from ._places import Place
 from ._seeds import as_seed
 from ._stream import Stream, is_streamed
-from .layers import Dense, Dropout, Layer, Mask, Rescaling
+from .layers import Dense, Dropout, Layer, Rescaling
 from .scopes import Scope
 from .variables import Variables, draw_values, take_variables
 
@@ -26,11 +25,7 @@ if TYPE_CHECKING:
 
     from ._seeds import Seed
 
-_FORMAT = "fastnn-network"
-_FORMAT_VERSION = 1
-_LINKS = _losses.LINKS
 _MAX_BATCH = 2**31 - 1
-_MAX_PARAMETERS = 2**40  # 4 TiB; keeps the C side's sizes, padded to panels, far inside 64 bits
 
 
 class Network:
@@ -67,7 +62,7 @@ class Network:
         log_device_placement: bool = False,
     ) -> None:
         self.n_in = _checks.integer("n_in", n_in, 1)
-        self.layers = _check_layers(layers)
+        self.layers = check_layers(layers)
         self.seed = as_seed(seed)
         allow_soft_placement = _checks.flag("allow_soft_placement", allow_soft_placement)
         self._is_placement_logged = _checks.flag("log_device_placement", log_device_placement)
@@ -79,9 +74,7 @@ class Network:
         self.n_out = self._dense[-1][1].units
         self.metadata: dict[str, Any] = {}
         self.link: str | None = "softmax" if self._dense[-1][1].activation == "softmax" else None
-        _check_size(self.n_in, [dense.units for _, dense in self._dense])
-        self._net = _build(self.n_in, self.layers, self._places)
-        self._set_masks()
+        self._net = build(self.n_in, self.layers, self._places)
         variables = take_variables(self._net, self._places, self.scope, self.seed, seed is not None)
         self.variables = Variables(variables)
         self._waiting = [variable for variable in variables if not variable._storage.is_set]
@@ -99,15 +92,6 @@ class Network:
     def _log_placement(self, names: Iterable[str]) -> None:
         if self._is_placement_logged:
             self._placement.say(names)
-
-    def _set_masks(self) -> None:
-        for i, place in enumerate(self._places):
-            mask = place.dense.mask
-            if isinstance(mask, Mask) and place.first == i:
-                if mask.shape[0] != place.n_in:
-                    expected = f"a row for each of {place.n_in} inputs"
-                    raise ValueError(f"mask of {place.name!r} must have {expected}, got {mask!r}")
-                self._net.set_mask(i, np.asarray(mask, np.float32))
 
     def initialize(self, seed: Seed = None) -> None:
         """Gives all variables first values again, those of a network of this seed; None: of ``net.seed``, which else
@@ -319,30 +303,10 @@ class Network:
         """
         from safetensors.numpy import save
 
-        metadata, tensors = self._contents()
+        from ._network_file import to_contents
+
+        metadata, tensors = to_contents(self)
         write_atomically(path, save(tensors, metadata=metadata))
-
-    def _contents(self) -> tuple[dict[str, str], dict[str, NDArray[Any]]]:
-        """Metadata and tensors of its file."""
-        import json
-
-        config = {
-            "format_version": _FORMAT_VERSION,
-            "n_in": self.n_in,
-            "layers": [
-                config | ({"mask": None} if "mask" in config else {}) for config in _places.to_config(self.layers)
-            ],
-            "seed": self.seed,
-            "link": self.link,
-            "scope": self.scope.name if self.scope is not None else None,
-            "metadata": self.metadata,
-            "frozen": [name for name, variable in self.variables.items() if not variable.trainable],
-        }
-        tensors = {name: variable.value for name, variable in self.variables.items()}
-        for i, place in enumerate(self._places):
-            if place.dense.mask is not None and place.first == i:
-                tensors[f"{place.name}/mask"] = np.asarray(place.dense.mask)
-        return {_FORMAT: json.dumps(config)}, tensors
 
     def to_onnx(self, path: str | os.PathLike[str]) -> None:
         """Writes the network as an ONNX model for other runtimes, replacing path only when it is complete.
@@ -375,52 +339,9 @@ def load(path: str | os.PathLike[str]) -> Network:
 
     OSError: no such file, or it cannot be read. ValueError: it is damaged, or not a network of this library.
     """
+    from ._network_file import from_contents
+
     return from_contents(*read_safetensors(path, "network"), path)
-
-
-def from_contents(
-    metadata: Mapping[str, str], tensors: Mapping[str, NDArray[Any]], path: str | os.PathLike[str]
-) -> Network:
-    """The network of a file's contents; path: for messages."""
-    import json
-
-    try:
-        config = json.loads(metadata.get(_FORMAT, "null"))
-    except json.JSONDecodeError as error:
-        raise ValueError(f"path must name a saved network, got {os.fspath(path)!r}: {error}") from error
-    if not isinstance(config, dict):
-        raise ValueError(f"path must name a saved network, got {os.fspath(path)!r}: safetensors of something else")
-    if config.get("format_version") != _FORMAT_VERSION:
-        found = config.get("format_version")
-        raise ValueError(f"{os.fspath(path)!r} has format version {found}, this fastnn reads version {_FORMAT_VERSION}")
-    try:
-        scope = Scope(config["scope"]) if config.get("scope") is not None else None
-        layers = _with_masks(_places.from_config(config["layers"]), config["n_in"], scope, tensors)
-        net = Network(config["n_in"], layers, scope=scope, seed=config["seed"])
-        net.link = _checks.choice("link", config["link"], _LINKS) if config["link"] is not None else None
-        net.metadata.update(config.get("metadata", {}))
-        for name, variable in net.variables.items():
-            variable.assign(tensors[name])
-            variable.trainable = name not in config["frozen"]
-    except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"{os.fspath(path)!r} does not hold a whole network: {error}") from error
-    return net
-
-
-def _with_masks(
-    layers: list[Layer], n_in: int, scope: Scope | None, tensors: Mapping[str, NDArray[Any]]
-) -> list[Layer]:
-    """The layers of a file, where masks lie beside the weights."""
-    places = _places.find_places(n_in, layers, f"{scope.name}/" if scope is not None else "")
-    masked = {
-        id(place.dense): dataclasses.replace(place.dense, mask=tensors[f"{place.name}/mask"])
-        for place in places
-        if f"{place.name}/mask" in tensors
-    }
-    return [masked.get(id(layer), layer) for layer in layers]
-
-
-# ---- layers into a network -------------------------------------------------------------------------------------------
 
 
 def _threads_allowed(num_threads: int | None) -> int:
@@ -439,55 +360,6 @@ def _check_names(names: Any, known: Iterable[str]) -> list[str]:
     if isinstance(names, str) or not isinstance(names, Sequence):
         raise _checks.wrong_kind("names", "a sequence of names of Dense layers", names)
     return [_checks.choice(f"names[{i}]", name, known) for i, name in enumerate(names)]
-
-
-def _check_layers(layers: Any) -> tuple[Layer, ...]:
-    expected = "a sequence of Dense, Dropout and Rescaling layers"
-    if isinstance(layers, str) or not isinstance(layers, Sequence):
-        raise _checks.wrong_kind("layers", expected, layers)
-    for i, layer in enumerate(layers):
-        if not isinstance(layer, (Dense, Dropout, Rescaling)):
-            raise _checks.wrong_kind(f"layers[{i}]", "a Dense, Dropout or Rescaling layer", layer)
-        if isinstance(layer, Rescaling) and i > 0:
-            raise ValueError(f"layers[{i}] must not be a Rescaling: it can only be the first layer")
-        if isinstance(layer, Dropout) and i > 0 and isinstance(layers[i - 1], Dropout):
-            raise ValueError(f"layers[{i}] must not be a Dropout: the layer before it is one already")
-    dense = [i for i, layer in enumerate(layers) if isinstance(layer, Dense)]
-    if not dense:
-        raise ValueError(f"layers must hold at least one Dense layer, got {list(layers)}")
-    if dense[-1] != len(layers) - 1:
-        raise ValueError("layers must end with a Dense layer: the outputs have no dropout")
-    for i in dense[:-1]:
-        if layers[i].activation == "softmax":
-            raise ValueError(f"layers[{i}] must not have activation 'softmax': only the last layer can")
-    return tuple(layers)
-
-
-def _check_size(n_in: int, units: Sequence[int]) -> None:
-    n = sum((above + 1) * below for above, below in zip([n_in, *units], units, strict=False))
-    if max(n, n_in) > _MAX_PARAMETERS:
-        raise ValueError(f"layers must have at most {_MAX_PARAMETERS:,} parameters and inputs, got {n:,} and {n_in:,}")
-
-
-def _build(n_in: int, layers: tuple[Layer, ...], places: list[Place]) -> _core.Net:
-    scale, offset = 1.0, 0.0
-    dropouts: dict[int, tuple[int, float, float]] = {}  # by how many Dense layers stand before
-    dense: list[Dense] = []
-    for layer in layers:
-        if isinstance(layer, Rescaling):
-            scale, offset = layer.scale, layer.offset
-        elif isinstance(layer, Dropout):
-            dropouts[len(dense)] = (layer.threshold, layer.train_scale, layer.predict_scale)
-        elif isinstance(layer, Dense):
-            dense.append(layer)
-    descriptions = [(layer.units, _engines(layer.activation), dropouts.get(i + 1)) for i, layer in enumerate(dense)]
-    same_as = [place.first + 1 if place.first < i else 0 for i, place in enumerate(places)]
-    return _core.Net(n_in, scale, offset, dropouts.get(0), descriptions, same_as)
-
-
-def _engines(activation: str | activations.Activation) -> tuple[Any, ...]:
-    """What the engine takes: a softmax is its loss's, or its link's."""
-    return ("linear",) if activation == "softmax" else activations.get(activation).rule
 
 
 def _described(layer: Layer) -> str:
