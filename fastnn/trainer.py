@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import math
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
-from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from . import _checks, _core, losses, regularizers
 from . import metrics as _metrics
-from ._arrays import as_array, as_class_weights, as_targets, as_weights
 from ._files import write_atomically
+from ._fit import check_callbacks, check_clip, check_link, goal, row_weights, rows_of, validation_of
 from ._pace import Pace
 from ._progress import as_progress, bar
 from ._seeds import as_seed
-from ._stream import Stream, is_streamed
+from ._stream import Stream
 from .callbacks import Callback, Pauses, States, load_states, states_of
 from .history import History
 from .network import Network
@@ -81,10 +79,10 @@ class Trainer:
         self._regularizers = [
             self.regularizer if dense.regularizer is None else dense.regularizer for _, dense in network._dense
         ]
-        self.clip_norm, self.clip_value = _check_clip("clip_norm", clip_norm), _check_clip("clip_value", clip_value)
+        self.clip_norm, self.clip_value = check_clip("clip_norm", clip_norm), check_clip("clip_value", clip_value)
         self.seed = network.seed if seed is None else as_seed(seed)
         self.history = History()
-        _check_link(network, self.loss)
+        check_link(network, self.loss)
         network.link = self.loss.link
         self._training = _core.Training(
             network._net,
@@ -181,10 +179,11 @@ class Trainer:
         epochs = _checks.integer("epochs", epochs, 0)
         batch_size = _checks.integer("batch_size", batch_size, 1)
         shuffle, drop_last = _checks.flag("shuffle", shuffle), _checks.flag("drop_last", drop_last)
-        callbacks, progress = _check_callbacks(callbacks), as_progress(progress)
-        goal = self._goal(max_seconds, target_accuracy, validation_data is not None)
-        data = self._data(x, y, "x", "y", self._weights(y, sample_weight, class_weight))
-        validation = self._validation(validation_data)
+        callbacks, progress = check_callbacks(callbacks), as_progress(progress)
+        is_reached = goal(self.loss, max_seconds, target_accuracy, validation_data is not None)
+        weights = row_weights(self.loss, self.network.n_out, y, sample_weight, class_weight)
+        data = rows_of(self.network, self.loss, x, y, "x", "y", weights)
+        validation = validation_of(self.network, self.loss, validation_data)
         asked = _metrics.get(metrics)
         if asked and validation is None:
             raise ValueError(f"metrics must come with validation_data, which they measure, got {list(asked)} alone")
@@ -220,7 +219,7 @@ class Trainer:
                         callback.on_epoch_end(self, self.epoch, logs)
                     for callback in callbacks:
                         callback.on_checkpoint(self, logs)
-                    if goal(logs):
+                    if is_reached(logs):
                         break
                 for callback in callbacks:
                     callback.on_fit_success(self)
@@ -249,7 +248,8 @@ class Trainer:
         TypeError, ValueError: an argument is none of these, or a metric's result is no number.
         """
         asked = _metrics.get(metrics)
-        return self._evaluated(self._data(x, y, "x", "y", sample_weight), "", num_threads, asked)
+        data = rows_of(self.network, self.loss, x, y, "x", "y", sample_weight)
+        return self._evaluated(data, "", num_threads, asked)
 
     # ---- parts of the above ----
 
@@ -269,59 +269,12 @@ class Trainer:
         """Of the callbacks, as ``save`` writes them."""
         return self._saved_states or states_of(self._callbacks)
 
-    def _goal(
-        self, max_seconds: float | None, target_accuracy: float | None, has_validation: bool
-    ) -> Callable[[Mapping[str, float]], bool]:
-        """Whether, after an epoch with these logs, training has come to where it is to end."""
-        began, seconds, target = time.monotonic(), math.inf, math.inf
-        if max_seconds is not None:
-            seconds = _checks.positive("max_seconds", max_seconds)
-        if target_accuracy is not None:
-            expected = "a number from 0 to 1"
-            target = _checks.number("target_accuracy", target_accuracy, expected, lambda v: 0 <= v <= 1)
-            if self.loss.link == "identity":
-                raise ValueError(f"target_accuracy must be None for loss {self.loss.name!r}, which has no accuracy")
-        watched = "val_accuracy" if has_validation else "accuracy"
-        return lambda logs: time.monotonic() - began >= seconds or logs.get(watched, 0.0) >= target
-
     def _restraints(self) -> list[tuple[float, float, float]]:
         """Strengths of L2 and L1 of each Dense layer, and the largest norm of its units' weights, 0 for any."""
         strengths = [(r.l2, r.l1) if r is not None else (0.0, 0.0) for r in self._regularizers]
         constraints = [dense.constraint for _, dense in self.network._dense]
         norms = [constraint.radius if constraint is not None else 0.0 for constraint in constraints]
         return [(l2, l1, norm) for (l2, l1), norm in zip(strengths, norms, strict=True)]
-
-    def _weights(self, y: ArrayLike, sample_weight: Any, class_weight: Any) -> Any:
-        """Of the rows, or None."""
-        if class_weight is None:
-            return sample_weight
-        if self.loss.name != "softmax_cross_entropy":
-            raise ValueError(f"class_weight must be None for loss {self.loss.name!r}: it has no classes")
-        n_rows, n_out = len(as_array(y, "y")), self.network.n_out
-        targets = as_targets(y, n_rows, n_out, self.loss.name)
-        each = as_class_weights(class_weight, n_out)
-        rows = each[targets] if targets.ndim == 1 else targets @ each
-        return rows if sample_weight is None else rows * as_weights(sample_weight, n_rows)
-
-    def _data(self, x: ArrayLike, y: ArrayLike, x_name: str, y_name: str, weights: Any = None) -> _core.Data | Stream:
-        self.network._require_values()
-        given = (y, self.loss.rule, x_name, y_name, weights)
-        data: _core.Data | Stream
-        data = Stream(self.network._net, x, *given) if is_streamed(x) else _core.Data(self.network._net, x, *given)
-        if len(data) == 0:
-            raise ValueError(f"{x_name} must have at least one row, got none")
-        return data
-
-    def _validation(self, validation_data: Any) -> _core.Data | Stream | None:
-        if validation_data is None:
-            return None
-        if not isinstance(validation_data, (tuple, list)) or len(validation_data) != 2:
-            raise _checks.wrong_kind("validation_data", "a pair (x, y)", validation_data)
-        x, y = validation_data
-        data = self._data(x, y, "validation_data x", "validation_data y")
-        if isinstance(data, _core.Data):
-            data.find_zeros(self.network._threads(len(data), None))
-        return data
 
     def _run_epoch(
         self,
@@ -406,31 +359,3 @@ def _advancer(shown: Any, start: int) -> Callable[[int, int, float], None]:
         shown.update(start + steps - shown.n)
 
     return advance
-
-
-def _check_callbacks(callbacks: Any) -> Sequence[Callback]:
-    if not isinstance(callbacks, Sequence):
-        raise _checks.wrong_kind("callbacks", "a sequence of Callbacks", callbacks)
-    for i, callback in enumerate(callbacks):
-        if not isinstance(callback, Callback):
-            raise _checks.wrong_kind(f"callbacks[{i}]", "a Callback", callback)
-    return callbacks
-
-
-def _check_clip(name: str, value: float | None) -> float | None:
-    if value is None:
-        return None
-    if isinstance(value, bool) or not isinstance(value, Real):
-        raise _checks.wrong_kind(name, "None or a positive number", value)
-    return _checks.number(name, value, "a positive number in float32", lambda v: bool(np.float32(v) > 0))
-
-
-def _check_link(network: Network, loss: losses.Loss) -> None:
-    last = network.layers[-1].activation  # type: ignore[attr-defined]
-    if last == "softmax" and loss.link != "softmax":
-        raise ValueError(f"loss must be 'softmax_cross_entropy' for a last layer with softmax, got {loss.name!r}")
-    if last == loss.link == "sigmoid":
-        raise ValueError(
-            "the last layer must have activation 'linear' for loss 'sigmoid_cross_entropy', which applies the sigmoid "
-            "itself, got 'sigmoid'"
-        )
