@@ -1,6 +1,6 @@
-"""The specification of the engine: what every kernel of csrc/fnn.h computes, in plain NumPy.
+"""The specification of the engine: what every kernel of csrc/kernels.h computes, in plain NumPy.
 
-Names and argument order are those of fnn.h, without what only the engine needs (panels, parts, row pointers, scratch).
+Names and argument order are those there, without what only the engine needs (panels, parts, row pointers, scratch).
 Matrices are row-major, W is (n_in, n_out) and y = x W + b.  Real numbers are float64: the engine's float32 results lie
 within a rounding bound of these (``dense_tolerance``).  Random bits, masks, permutations and rescaled input are exact.
 The engine holds the learning rate, the momentum and dropout's scales as float32: round them before comparing.

@@ -1,4 +1,4 @@
-"""Products whose input is larger than FNN_NEAR (csrc/fnn.h) go by blocks, with the bits of small ones.
+"""Products whose input is larger than FNN_NEAR (csrc/kernels.h) go by blocks, with the bits of small ones.
 
 No size here is a multiple of a tile, of a panel, or of a block.
 """
