@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import fastnn as fnn
-from fastnn.book import activations, multilabel, network, neuron, perceptron, softmax
+from fastnn.book import activations, backpropagation, multilabel, network, neuron, perceptron, softmax
 
 SEEDS = range(3)
 
@@ -23,6 +23,7 @@ def test_perceptron(seed):
     numbers = result.numbers
     assert numbers["accuracy"] == 1
     assert numbers["mistakes"] > 0
+    assert numbers["in_layer"] == 1
     for name in ("xor", "rings"):
         assert not numbers[f"{name}_separated"]
         assert numbers[f"{name}_line"] < 0.85
@@ -54,8 +55,10 @@ def test_linear_layers_collapse(seed):
     assert result.numbers["linear"] < 1e-5
     assert result.numbers["tanh"] > 0.1
     z, curves, _ = result.scene
-    for name, function in {**neuron.FUNCTIONS, "threshold": lambda z: np.where(z < 0, -1, 1)}.items():
-        assert curves[name] == pytest.approx(function(z.astype(np.float64)), abs=1e-6)
+    exact = {**neuron.FUNCTIONS, **backpropagation.FUNCTIONS, "z / 2 + 1": lambda z: z / 2 + 1}
+    assert set(curves) == set(exact)
+    for name, curve in curves.items():
+        assert curve == pytest.approx(exact[name](z.astype(np.float64)), abs=1e-6)
 
 
 @pytest.mark.parametrize("seed", SEEDS)

@@ -3,9 +3,9 @@
 `fastnn book` lists them, `fastnn book NAME` runs one. A new example is a module here and its NAME in ROWS.
 
 An example's module has ``run(seed)``, which returns a ``Result``, and, where there is something to see,
-``plot(result)``, which returns a matplotlib Figure. The TRAININGS learn from MNIST and have more flags; their modules
-have a TITLE, the numbers that the book has LISTED, their RECIPES by name, "listing" being the book's own, and the name
-of the DEFAULT one.
+``plot(result)``, which returns a matplotlib Figure. Those LOGGED have ``run(seed, logdir)``, which leaves event files
+in a folder. The TRAININGS learn from MNIST and have more flags; their modules have a TITLE, the numbers that the book has
+LISTED, their RECIPES by name, "listing" being the book's own, and the name of the DEFAULT one.
 
 A figure of the book is a picture without data: where an example draws one, data and settings are of its own choice, and
 it agrees with the book's in kind, not in number.
@@ -19,7 +19,7 @@ CHAPTERS = {1: "the neuron and the network", 2: "training", 3: "the tool around 
 
 
 class Row(NamedTuple):
-    """One system. number: chapter and place; name: its example's, which several may share, or "" without one."""
+    """One system. number: chapter and place; name: its example's, which several may share."""
 
     number: str
     name: str
@@ -53,14 +53,14 @@ ROWS = (
     Row("3.1", "variables", "variables: named, listed, read, assigned, saved, restored, frozen"),
     Row("3.2", "initializers", "initialisers, and what a uniform one does to the multilayer perceptron"),
     Row("3.3", "session", "any number of rows; results in between"),
-    Row("3.4", "", "one set of variables in two networks"),
-    Row("3.5", "", "scopes: names within names"),
+    Row("3.4", "sharing", "one set of variables for two inputs, in two networks, in two places"),
+    Row("3.5", "scopes", "scopes: names within names"),
     Row("3.6", "devices", "devices: chosen, missing, replaced, logged"),
     Row("3.7", "towers", "towers: two devices share the work, the results are added"),
     Row("3.8", "logistic", "logistic regression on MNIST: the book has 91.9 % within 100 epochs"),
     Row("3.9", "logistic", "four phases: inference, loss, training, evaluation"),
-    Row("3.10", "mlp", "summaries that TensorBoard shows: cost, validation error, histograms, graph (--logdir DIR)"),
-    Row("3.11", "", "a checkpoint an epoch, the latest five kept, restored"),
+    Row("3.10", "summaries", "summaries that TensorBoard shows: cost, validation error, histograms, graph"),
+    Row("3.11", "checkpoints", "a checkpoint an epoch, the latest five kept, restored; killed and gone on"),
     Row("3.12", "logistic", "the training loop: an epoch, its validation, its line; the test once, at the end"),
     Row("3.13", "mlp", "multilayer perceptron on MNIST: the book has 98.2 % after 300 epochs"),
     Row("3.14", "cheque", "what an accuracy a digit means for cheques of four digits"),
@@ -68,7 +68,8 @@ ROWS = (
     Row("3.16", "production", "why a tool was chosen: any architecture, no compilation, a way into production"),
 )
 TRAININGS = ("logistic", "mlp")
-NAMES = tuple(dict.fromkeys(row.name for row in ROWS if row.name))
+LOGGED = ("summaries",)
+NAMES = tuple(dict.fromkeys(row.name for row in ROWS))
 
 
 def rows_of(name: str) -> list[Row]:

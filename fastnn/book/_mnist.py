@@ -46,7 +46,7 @@ def add_flags(parser: argparse.ArgumentParser, system: ModuleType) -> None:
     add("--threads", "N", _flags.threads, "exactly N (default: as many as pay, see fastnn info)")
     add("--device", "DEVICE", _flags.device, "cpu:0, gpu:0 and so on, or auto (default: cpu:0)", "cpu:0")
     add("--plot", "FILE", str, "save the curves of cost and accuracy; the name's end gives the format")
-    add("--logdir", "DIR", str, "write event files for TensorBoard; with --seeds a folder each, seed_N")
+    add("--logdir", "DIR", str, "write event files for TensorBoard and checkpoints; with --seeds a folder each, seed_N")
     parser.add_argument("--json", action="store_true", help="print the result as one JSON object in the last line")
 
 
@@ -62,15 +62,15 @@ def run(arguments: argparse.Namespace) -> None:
     if seeds[-1] > _checks.MAX_SEED:
         arguments.parser.error(f"argument --seeds: the last seed must be at most {_checks.MAX_SEED}, got {seeds[-1]}")
     _flags.check_plot(arguments)
-    all_boards = [_boards(arguments, seed) for seed in seeds]
+    all_writers = [_writers(arguments, seed) for seed in seeds]
     data = _loaded(arguments)
     recipe = _chosen(arguments, data)
     _say_settings(arguments, recipe, data)
     results = []
-    for seed, boards in zip(seeds, all_boards, strict=True):
+    for seed, writers in zip(seeds, all_writers, strict=True):
         if len(seeds) > 1:
             say(f"Seed: {seed}")
-        results.append(_run.train(recipe, data, seed=seed, num_threads=arguments.threads, say=say, callbacks=boards))
+        results.append(_run.train(recipe, data, seed=seed, num_threads=arguments.threads, say=say, callbacks=writers))
     _say_summary(results, data)
     if arguments.plot is not None:
         _plot(arguments, results, data)
@@ -80,11 +80,17 @@ def run(arguments: argparse.Namespace) -> None:
         say(json.dumps(_as_dict(arguments, recipe, results, data)))
 
 
-def _boards(arguments: argparse.Namespace, seed: int) -> list[fnn.TensorBoard]:
-    """What writes for TensorBoard, if anything does."""
+def _writers(arguments: argparse.Namespace, seed: int) -> list[fnn.Callback]:
+    """What writes summaries and, after them, checkpoints, if anything does."""
     if arguments.logdir is None:
         return []
-    return [fnn.TensorBoard(os.path.join(arguments.logdir, f"seed_{seed}") if arguments.seeds else arguments.logdir)]
+    folder = os.path.join(arguments.logdir, f"seed_{seed}") if arguments.seeds else arguments.logdir
+    try:
+        found = fnn.Checkpoint.latest(folder)
+    except FileNotFoundError:
+        return [fnn.TensorBoard(folder), fnn.Checkpoint(folder)]
+    message = f"argument --logdir: must be a folder without checkpoints of another training, got {found!r}"
+    return arguments.parser.error(message)  # type: ignore[no-any-return]
 
 
 def _loaded(arguments: argparse.Namespace) -> Dataset:

@@ -4,8 +4,8 @@ A linear neuron with three weights and no bias learns the prices (here of our ch
 
     E = 1/2 sum (t - y)^2,   dw_k = eps sum x_k (t - y)
 
-which sums over the days where our loss takes the mean: its rate eps is our rate eps times the number of days. With two
-weights the error is a bowl (Fig. 2-2), down which the weights go (Fig. 2-3), unless the rate is too large (Fig. 2-4).
+which sums over the days: ``reduction="sum"``, where a Trainer otherwise takes the mean. With two weights the error is a
+bowl (Fig. 2-2), down which the weights go (Fig. 2-3), unless the rate is too large (Fig. 2-4).
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def descent(x: np.ndarray, t: np.ndarray, first: np.ndarray, share: float, steps
     net = fnn.Network(x.shape[1], [fnn.Dense(1, name="prices")])
     net.variables["prices/W"] = first[:, None]
     net.variables["prices/b"].trainable = False
-    trainer = fnn.Trainer(net, "squared_error", fnn.SGD(eps * len(x)))
+    trainer = fnn.Trainer(net, "squared_error", fnn.SGD(eps), reduction="sum")
     path = [first]
     for _ in range(steps):
         trainer.fit(x, t, batch_size=len(x), shuffle=False)

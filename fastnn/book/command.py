@@ -6,7 +6,7 @@ from typing import Any
 from fastnn import _flags, runtime
 from fastnn._progress import say
 
-from . import CHAPTERS, NAMES, ROWS, TRAININGS, _mnist, rows_of, system
+from . import CHAPTERS, LOGGED, NAMES, ROWS, TRAININGS, _mnist, rows_of, system
 from ._result import Result
 
 __all__ = ["SAYS", "add_systems", "run"]
@@ -25,6 +25,8 @@ def add_systems(parser: argparse.ArgumentParser) -> None:
             example = _flags.add_command(systems, name, rows_of(name)[0].says, _run)
             example.set_defaults(name=name)
             _add_flags(example)
+            if name in LOGGED:
+                example.add_argument("--logdir", metavar="DIR", help="keep the event files there, for TensorBoard")
 
 
 def _add_flags(parser: argparse.ArgumentParser) -> None:
@@ -42,9 +44,9 @@ def run(arguments: argparse.Namespace) -> None:
         print(f"Chapter {chapter}: {title}")
         for row in ROWS:
             if row.chapter == chapter:
-                print(f"  {row.number:<6}{row.name or '-':<{width}}{row.says}")
+                print(f"  {row.number:<6}{row.name:<{width}}{row.says}")
         print()
-    print("fastnn book NAME runs one, fastnn book NAME --help lists its flags; those with - have no example yet")
+    print("fastnn book NAME runs one, fastnn book NAME --help lists its flags")
 
 
 def _run(arguments: argparse.Namespace) -> None:
@@ -55,7 +57,8 @@ def _run(arguments: argparse.Namespace) -> None:
     _flags.check_plot(arguments)
     if arguments.threads is not None:
         runtime.set_num_threads(arguments.threads)
-    result: Result = example.run(arguments.seed)
+    folder = {"logdir": arguments.logdir} if arguments.name in LOGGED else {}
+    result: Result = example.run(arguments.seed, **folder)
     for row in rows_of(arguments.name):
         say(f"{row.number} {row.says}")
     for line in result.lines:

@@ -51,14 +51,8 @@ def run(seed: int) -> Result:
 
 
 def activities(net: fnn.Network, x: np.ndarray) -> dict[str, np.ndarray]:
-    """What each layer puts out for one sample: what a network that ends with it does."""
-    outputs = {}
-    for i, name in enumerate(("layer_1", "layer_2", "layer_3"), start=1):
-        until = fnn.Network(net.n_in, net.layers[:i])
-        for variable in until.variables:
-            until.variables[variable] = net.variables[variable]
-        outputs[name] = until(x[None])[0]
-    return outputs
+    """What each layer puts out for one sample."""
+    return {name: values[0] for name, values in net.activities(x[None]).items()}
 
 
 def by_neurons(net: fnn.Network, x: np.ndarray) -> list[np.ndarray]:

@@ -24,6 +24,7 @@ FUNCTIONS: dict[str, Callable[[Any], Any]] = {
     "sigmoid": lambda z: 1 / (1 + np.exp(-z)),
     "tanh": np.tanh,
     "relu": lambda z: np.maximum(z, 0),
+    "threshold": lambda z: np.where(z < 0, -1, 1),
 }
 WEIGHTS, BIAS = [1.5, -1.0], 0.5
 
@@ -38,7 +39,7 @@ def run(seed: int) -> Result:
         layer = layer_of_one(name)
         outputs[name] = layer(samples)[:, 0]
         largest = max(largest, float(np.max(abs(neuron.forward(samples) - outputs[name]))))
-        lines.append(f"{name:<8} neuron {neuron.forward(one):+.6f}, layer of one unit {layer(one[None])[0, 0]:+.6f}")
+        lines.append(f"{name:<10}neuron {neuron.forward(one):+.6f}, layer of one unit {layer(one[None])[0, 0]:+.6f}")
     hump = fnn.Neuron(WEIGHTS, BIAS, lambda z: np.exp(-z * z))
     lines.append(f"any callable, exp(-z^2): neuron {hump.forward(one):+.6f}")
     shown = f"neuron and layer agree on {len(samples)} samples to {largest:.1e}, float32's precision"

@@ -1,8 +1,9 @@
 """A linear perceptron that predicts exams (section "Linear perceptrons as neurons", Fig. 1-4), and where it fails.
 
 The book gives the answer, w = [3, 4] and b = -24 for hours of sleep and of study; the perceptron rule finds another
-line from examples. Of data that "cannot be described well" by a line (Fig. 1-5) XOR and rings are two kinds: the rule
-never comes to rest there, a hidden layer solves them.
+line from examples. In the engine it is a layer of one unit with a threshold, which predicts and does not train. Of data
+that "cannot be described well" by a line (Fig. 1-5) XOR and rings are two kinds: the rule never comes to rest there, a
+hidden layer solves them.
 """
 
 from __future__ import annotations
@@ -36,7 +37,9 @@ def run(seed: int) -> Result:
     ]
     w1, w2 = learned.weights
     lines.append(f"rule: w = [{w1:.2f}, {w2:.2f}], b = {learned.bias:g} after {sum(mistakes)} mistakes")
-    numbers = {"mistakes": sum(mistakes), "epochs": len(mistakes), "accuracy": agree}
+    in_layer = float(np.mean(layer(book)(hours)[:, 0] == passed))
+    lines.append(f"the book's weights in a layer of one threshold unit: {in_layer:.0%} of {len(hours)} judged the same")
+    numbers = {"mistakes": sum(mistakes), "epochs": len(mistakes), "accuracy": agree, "in_layer": in_layer}
     scene: dict[str, tuple[Any, ...]] = {"exam": (book, learned, hours, passed)}
     for name, (x, y) in {"xor": _points.xor(200, seed), "rings": _points.rings(200, seed)}.items():
         line, net = fnn.Perceptron([0, 0]), hidden_layer(x, y, seed)
@@ -56,6 +59,14 @@ def students(teacher: fnn.Perceptron, seed: int) -> tuple[np.ndarray, np.ndarray
     hours = np.random.default_rng(seed).uniform(0, (8, 6), (4 * STUDENTS, 2))
     hours = hours[abs(teacher.logit(hours)) > 3][:STUDENTS]
     return hours, teacher.forward(hours)
+
+
+def layer(perceptron: fnn.Perceptron) -> fnn.Network:
+    """The same in the engine."""
+    net = fnn.Network(len(perceptron.weights), [fnn.Dense(1, fnn.Threshold(), name="perceptron")])
+    net.variables["perceptron/W"] = perceptron.weights[:, None]
+    net.variables["perceptron/b"] = [perceptron.bias]
+    return net
 
 
 def hidden_layer(x: np.ndarray, y: np.ndarray, seed: int) -> fnn.Network:
