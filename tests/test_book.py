@@ -1,6 +1,7 @@
 """`fastnn book`: the list of the book's systems, and what holds for every example. Chapters have files of their own."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from fastnn import book, cli, datasets, runtime
+from fastnn.book import __main__ as drawing
 from fastnn.book import _data, command
 from fastnn.book._result import Result
 
@@ -67,6 +69,23 @@ def test_example(name, run, tmp_path):
     assert len(result) > len(command._as_dict(command.argparse.Namespace(name=name, seed=1), Result("")))
     if has_figure:
         assert path.read_bytes().startswith(b"\x89PNG\r\n")
+
+
+def test_figures_of_the_page(tmp_path, capsys):
+    """The page shows the figure of each example that has one; they are small, and drawn by the package."""
+    docs = Path(__file__).parents[1] / "docs"
+    figures = [name for name in EXAMPLES if hasattr(book.system(name), "plot")]
+    assert sorted(re.findall(r"^!\[.+\]\(figures/(\w+)\.png\)$", (docs / "book.md").read_text(), re.M)) == sorted(
+        figures
+    )
+    drawn = {path.stem: path.stat().st_size for path in docs.glob("figures/*")}
+    assert set(drawn) in ({"digits", *figures}, set())  # a source archive has none
+    assert max(drawn.values(), default=0) < 100_000
+    assert sum(drawn.values()) < 1_000_000
+    drawing.main(str(tmp_path), "digits", "softmax")
+    paths = [tmp_path / f"{name}.png" for name in ("digits", "softmax")]
+    assert all(path.read_bytes().startswith(b"\x89PNG\r\n") for path in paths)
+    assert [line.partition(": ")[0] for line in capsys.readouterr().out.splitlines()] == list(map(str, paths))
 
 
 def test_json_adds_a_line(run):

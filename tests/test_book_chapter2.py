@@ -103,16 +103,17 @@ def test_the_polynomial_is_that_of_least_squares():
 
 def test_training_accuracy_grows_with_hidden_units():
     accuracies = {}
-    for seed in SEEDS:
+    for seed in range(6):
         numbers = regions.run(seed).numbers
         for name in regions.NETWORKS:
             accuracies.setdefault(name, []).append(numbers[name]["training"])
     few, more, many = (np.array(accuracies[f"{n} hidden units"]) for n in (3, 6, 20))
     assert (few < more).all()
-    assert (few < many).all()
-    assert more.mean() < many.mean()
+    assert (more < many).all()
+    assert many.mean() > few.mean() + 0.1
     assert accuracies["1 layer of 3"] == accuracies["3 hidden units"]
-    assert np.mean(accuracies["4 layers of 3"]) > np.mean(accuracies["1 layer of 3"])
+    one, two, four = (np.mean(accuracies[name]) for name in ("1 layer of 3", "2 layers of 3", "4 layers of 3"))
+    assert one < two < four  # so narrow, deep nets may end in a poor minimum: on average alone
 
 
 def test_the_mnist_net_has_nearly_25_000_parameters():
@@ -121,7 +122,7 @@ def test_the_mnist_net_has_nearly_25_000_parameters():
     assert result.lines[-1].strip() == "24,790 parameters"
 
 
-@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("seed", range(5))
 def test_l2_makes_weights_smaller(seed):
     result = l2.run(seed)
     norms = [each["norm"] for each in result.numbers.values()]
@@ -129,7 +130,7 @@ def test_l2_makes_weights_smaller(seed):
     assert all(stronger < 0.9 * weaker for weaker, stronger in pairwise(norms))
 
 
-@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("seed", range(5))
 def test_l1_makes_weights_zero(seed):
     numbers = l1.run(seed).numbers
     zeros = [numbers[name]["zeros"] for name in ("none", "L1 of 0.001", "L1 of 0.003", "L1 of 0.01")]

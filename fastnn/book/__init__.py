@@ -4,8 +4,9 @@
 
 An example's module has ``run(seed)``, which returns a ``Result``, and, where there is something to see,
 ``plot(result)``, which returns a matplotlib Figure. Those LOGGED have ``run(seed, logdir)``, which leaves event files
-in a folder. The TRAININGS learn from MNIST and have more flags; their modules have a TITLE, the numbers that the book has
-LISTED, their RECIPES by name, "listing" being the book's own, and the name of the DEFAULT one.
+in a folder. The TRAININGS learn from MNIST and have more flags; their modules have a TITLE, the numbers that the book
+has LISTED, their RECIPES by name, "listing" being the book's own, and the name of the DEFAULT one. ``python -m
+fastnn.book docs/figures`` draws the figures of docs/book.md.
 
 A figure of the book is a picture without data: where an example draws one, data and settings are of its own choice, and
 it agrees with the book's in kind, not in number.
