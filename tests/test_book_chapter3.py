@@ -98,6 +98,8 @@ def test_summaries_are_those_of_the_training(tmp_path: Path) -> None:
     assert numbers["validation_error"][-1] < numbers["validation_error"][0] / 2
     assert [path.name[:18] for path in tmp_path.iterdir()] == ["events.out.tfevent"]
     assert summaries.run(4, str(tmp_path)).numbers["cost"] != numbers["cost"]  # of the files there, the new one is read
+    assert cli.main(["book", "summaries", "--logdir", str(tmp_path)]) == 0
+    assert len(list(tmp_path.iterdir())) == 3
 
 
 # ---- logistic regression: four phases, and the training loop ---------------------------------------------------------
