@@ -65,7 +65,7 @@ def goal(
     if target_accuracy is not None:
         expected = "a number from 0 to 1"
         target = _checks.number("target_accuracy", target_accuracy, expected, lambda v: 0 <= v <= 1)
-        if loss.link == "identity":
+        if not loss.has_accuracy:
             raise ValueError(f"target_accuracy must be None for loss {loss.name!r}, which has no accuracy")
     watched = "val_accuracy" if has_validation else "accuracy"
     return lambda logs: time.monotonic() - began >= seconds or logs.get(watched, 0.0) >= target

@@ -125,7 +125,7 @@ def workflow(
     for name in ("train", "validation", "test"):
         if len(getattr(data, name)) == 0:
             raise ValueError(f"data must have at least one {name} example, got none")
-    metric = "accuracy" if trainer.loss.link in ("softmax", "sigmoid") else "loss"
+    metric = "accuracy" if trainer.loss.has_accuracy else "loss"
     target = _checks.number("target", target)
     if metric == "accuracy" and not 0 <= target <= 1:
         raise _checks.wrong_value("target", "an accuracy from 0 to 1", target)

@@ -39,6 +39,11 @@ class Loss(_checks.Described, family="loss"):
         """What the engine takes: the name and the constants."""
         return (self.name, *self._values())
 
+    @property
+    def has_accuracy(self) -> bool:
+        """Whether what the network says is right or wrong."""
+        return self.link in ("softmax", "sigmoid")
+
 
 @dataclass(frozen=True, eq=False, repr=False)
 class SoftmaxCrossEntropy(Loss):
@@ -174,6 +179,10 @@ class CustomLoss(Loss):
     @property
     def rule(self) -> tuple[Any, ...]:
         return (self.name, self.function)
+
+    @property
+    def has_accuracy(self) -> bool:
+        return False
 
     def to_config(self) -> dict[str, Any]:
         raise TypeError("a CustomLoss has no config: its function cannot be written")

@@ -76,7 +76,7 @@ class TensorBoard(Callback):
         self._step = trainer.step
         self._events = _Events(self.logdir, trainer.step + 1 if is_begun else 0)
         if not goes_on:
-            self._events.add_charts(["loss"] if trainer.loss.link == "identity" else ["loss", "accuracy"])
+            self._events.add_charts(["loss", "accuracy"] if trainer.loss.has_accuracy else ["loss"])
             if self.graph:
                 from ._graph import graph_of
 

@@ -342,12 +342,8 @@ class Trainer:
 
     def _means(self, loss: float, hits: int, rows: int) -> dict[str, float]:
         means = {"loss": loss / rows}
-        if self.loss.name == "custom":
-            return means
-        if self.loss.link == "softmax":
-            means["accuracy"] = hits / rows
-        elif self.loss.link == "sigmoid":
-            means["accuracy"] = hits / (rows * self.network.n_out)
+        if self.loss.has_accuracy:
+            means["accuracy"] = hits / (rows * (self.network.n_out if self.loss.link == "sigmoid" else 1))
         return means
 
 

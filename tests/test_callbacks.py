@@ -21,7 +21,7 @@ X = _core.draw("normal", N * 12, 0.0, 1.0, 1, 0).reshape(N, 12)
 Y = np.arange(N) * 7 % 5
 
 
-def make_trainer(loss: str = "softmax_cross_entropy", rate: float = 0.05) -> fnn.Trainer:
+def make_trainer(loss: str | fnn.losses.Loss = "softmax_cross_entropy", rate: float = 0.05) -> fnn.Trainer:
     layers = [fnn.Dropout(0.9), fnn.Dense(20, "relu"), fnn.Dropout(0.5), fnn.Dense(5)]
     return fnn.Trainer(fnn.Network(12, layers, seed=5), loss, fnn.SGD(rate, momentum=0.9))
 
@@ -267,9 +267,16 @@ def test_target_accuracy_ends_after_the_epoch_that_reaches_it(validation: Any) -
             ValueError,
             "target_accuracy must be None for loss 'squared_error'",
         ),
+        ("poisson", {"target_accuracy": 0.9}, ValueError, "target_accuracy must be None for loss 'poisson'"),
+        (
+            fnn.CustomLoss(lambda outputs, _: (outputs.sum(axis=1), outputs), link="softmax"),
+            {"target_accuracy": 0.9},
+            ValueError,
+            "target_accuracy must be None for loss 'custom'",
+        ),
     ],
 )
-def test_bad_goals(loss: str, arguments: dict[str, Any], kind: type[Exception], message: str) -> None:
+def test_bad_goals(loss: str | fnn.losses.Loss, arguments: dict[str, Any], kind: type[Exception], message: str) -> None:
     trainer = make_trainer(loss)
     with pytest.raises(kind, match=re.escape(message)):
         trainer.fit(X, np.eye(5)[Y], **arguments)

@@ -118,3 +118,11 @@ def test_wrong_arguments() -> None:
         fnn.workflow(None, full, target=0.5)  # type: ignore[arg-type]
     with pytest.raises(TypeError, match="data must be a Dataset"):
         fnn.workflow(trainer(2), None, target=0.5)  # type: ignore[arg-type]
+
+
+def test_a_loss_without_accuracy_is_judged_by_itself() -> None:
+    """Though its link says classes."""
+    loss = fnn.CustomLoss(lambda z, _: ((z * z).sum(axis=1), 2 / len(z) * z), link="softmax")
+    judged = fnn.Trainer(fnn.Network(2, [fnn.Dense(2)], seed=0), loss, fnn.SGD(0.1))
+    report = fnn.workflow(judged, dataset(blobs(50, 1), blobs(50, 2), blobs(50, 3)), target=1e-3, max_epochs=200)
+    assert (report.metric, report.branch) == ("loss", "finished")
