@@ -204,6 +204,8 @@ def _held(place: Place, scope: Scope | None) -> Pair | None:
     shape = (place.n_in, place.dense.units)
     if pair is not None and pair[0].shape != shape:
         raise ValueError(f"{place.name}/W must have shape {shape} here, got a layer that has {pair[0].shape} already")
+    if pair is not None and pair[0].mask != place.dense.mask:
+        raise ValueError(f"mask of {place.name!r} must be its variables', {pair[0].mask}, got {place.dense.mask}")
     return pair
 
 

@@ -250,6 +250,21 @@ def test_what_cannot_be_reused() -> None:
         fnn.Network(7, [taken], scope=scope.reuse())
 
 
+def test_shared_weights_have_one_mask() -> None:
+    """Else a network without it would give values to connections that the other does not have."""
+    scope = fnn.Scope("a")
+    mask = np.eye(7)
+
+    def masked(scope: fnn.Scope, mask: Any) -> fnn.Network:
+        return fnn.Network(7, [fnn.Dense(7, mask=mask, name="b")], scope=scope)
+
+    masked(scope, mask)
+    for other in (None, 1 - mask):
+        with pytest.raises(ValueError, match=r"^mask of 'a/b' must be its variables', Mask\(7 of 7 x 7\), got "):
+            masked(scope.reuse(), other)
+    assert masked(scope.reuse(), mask).n_parameters == 7 + 7
+
+
 def test_two_layers_of_the_same_variables_are_no_network() -> None:
     """Neither would be told what the other learns within a step."""
     scope = fnn.Scope("a")
