@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from _thread import allocate_lock
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -95,6 +96,7 @@ class Trainer:
             **optimizer.rule,
         )
         self._is_stopped = False
+        self._steps = allocate_lock()  # the engine's memory is for one epoch at a time
         network._log_placement([f"loss {self.loss.name}", f"optimizer {type(optimizer).__name__}"])
         self._callbacks: Sequence[Callback] = ()  # of the latest fit
         self._saved_states: States = []  # of the callbacks of a trainer that was loaded, until the next fit takes them
@@ -175,6 +177,7 @@ class Trainer:
 
         Ctrl-C stops between two updates and leaves network and trainer usable.
         TypeError, ValueError: an argument is none of these. FloatingPointError: the loss is no longer finite.
+        RuntimeError: an epoch of this trainer is not over yet, as for EveryNSteps or in another thread.
         """
         epochs = _checks.integer("epochs", epochs, 0)
         batch_size = _checks.integer("batch_size", batch_size, 1)
@@ -290,6 +293,8 @@ class Trainer:
         rates = self.optimizer.schedule.rates(self.step, n_steps)
         trainable = self.network._trainable()
         began = time.perf_counter()
+        if not self._steps.acquire(blocking=False):
+            raise RuntimeError("fit must not be called before the epoch of another fit of this trainer is over")
         try:
             if isinstance(data, Stream):
                 loss, hits, rows = data.train(
@@ -305,6 +310,8 @@ class Trainer:
                 f"training diverged: the loss is not finite in epoch {self.epoch}, step {self.step}; the parameters "
                 "are those before that step. A smaller learning rate may help"
             ) from None
+        finally:
+            self._steps.release()
         seconds = time.perf_counter() - began
         if not self.network._net.is_finite():
             raise FloatingPointError(

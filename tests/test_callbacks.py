@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import re
+import threading
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -189,6 +190,33 @@ def test_an_error_or_a_stop_between_steps() -> None:
     assert (trainer.step, trainer.epoch, trainer.history.epochs) == (7, 2, 1)
     assert fit(trainer, 9, callbacks=[fnn.EveryNSteps(2, lambda trainer, _: trainer.stop())]).epochs == 1
     assert trainer.step == 12
+
+
+@pytest.mark.parametrize("in_thread", [False, True])
+def test_an_epoch_within_an_epoch_is_refused(in_thread: bool) -> None:
+    """It would take the memory of the one that is not over."""
+    errors = []
+
+    def fit_again(trainer: fnn.Trainer, step: int) -> None:
+        try:
+            trainer.fit(X, Y, batch_size=1)
+        except RuntimeError as error:
+            errors.append(str(error))
+
+    def between(trainer: fnn.Trainer, step: int) -> None:
+        if in_thread:
+            thread = threading.Thread(target=fit_again, args=(trainer, step))
+            thread.start()
+            thread.join()
+        else:
+            fit_again(trainer, step)
+
+    trainer, plain = make_trainer(), make_trainer()
+    fit(trainer, 2, callbacks=[fnn.EveryNSteps(4, between)])
+    assert len(errors) == 2
+    assert errors[0].startswith("fit must not be called before the epoch of another fit")
+    fit(plain, 2)
+    assert bits(trainer) == bits(plain)
 
 
 @pytest.mark.parametrize(
