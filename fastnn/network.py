@@ -158,9 +158,9 @@ class Network:
         """A function of up to batch rows that is ready to run: the fastest way to predict a few rows, again and again.
 
         ``p(x)`` gives a new array (n, n_out) float32: probabilities if ``link`` is "softmax" or "sigmoid" now, as
-        ``predict_proba``, else the outputs, as ``net(x)``. ``p(x, out=array)`` writes them into array, float32
-        (n, n_out) and C-contiguous, and returns it: the way that allocates nothing. x: (n, n_in), n from 0 to batch;
-        C-contiguous uint8 or float32 arrays are read in place.
+        ``predict_proba``, rates if it is "exp", else the outputs, as ``net(x)``. ``p(x, out=array)`` writes them into
+        array, float32 (n, n_out) and C-contiguous, and returns it: the way that allocates nothing. x: (n, n_in), n from
+        0 to batch; C-contiguous uint8 or float32 arrays are read in place.
 
         Uses the instruction set that is chosen now, and sees later changes of the variables. Threads may share it:
         their calls, as all on one network, take turns. Small calls stay on the calling thread, larger ones use up to
@@ -307,6 +307,12 @@ class Network:
 
         metadata, tensors = to_contents(self)
         write_atomically(path, save(tensors, metadata=metadata))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """For copies and pickles, which are networks of their own, as from a file."""
+        from ._network_file import from_contents, to_contents
+
+        return from_contents, (*to_contents(self), "pickle")
 
     def to_onnx(self, path: str | os.PathLike[str]) -> None:
         """Writes the network as an ONNX model for other runtimes, replacing path only when it is complete.

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import math
 import os
+import pickle
 import re
 import stat
 from pathlib import Path
@@ -308,6 +310,25 @@ def test_trained_alike_after_a_file(tmp_path: Path) -> None:
     for each in (net, back):
         fnn.Trainer(each).fit(X, np.arange(7) % 3, batch_size=3, epochs=3)
     assert all(v.value.tobytes() == back.variables[name].value.tobytes() for name, v in net.variables.items())
+
+
+@pytest.mark.parametrize("make", [copy.copy, copy.deepcopy, lambda net: pickle.loads(pickle.dumps(net))])
+def test_copies_and_pickles_are_networks_of_their_own(make: Any) -> None:
+    layer = fnn.Dense(7, "tanh", mask=np.eye(7), name="twice")
+    net = fnn.Network(7, [layer, layer, fnn.Dense(2, name="last")], scope=fnn.Scope("a"), seed=3)
+    trainer = fnn.Trainer(net, "poisson")
+    net.metadata["unit"] = "events"
+    net.variables["a/last/b"].trainable = False
+    other = make(net)
+    x = np.eye(7, dtype=np.float32)
+    assert other.predict(x).tobytes() == net.predict(x).tobytes()
+    assert (other.metadata, other.seed, repr(other.variables)) == (net.metadata, net.seed, repr(net.variables))
+    other.variables["a/last/W"] = np.zeros((7, 2))
+    assert net.variables["a/last/W"].value.all()
+    with pytest.raises(TypeError, match=r"^variables cannot be copied or pickled alone"):
+        copy.deepcopy(net.variables)
+    with pytest.raises(TypeError, match=r"^a Trainer cannot be copied or pickled"):
+        pickle.dumps(trainer)
 
 
 def test_files_are_plain_safetensors(tmp_path: Path) -> None:

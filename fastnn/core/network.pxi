@@ -92,6 +92,9 @@ cdef class Net:
         fnn_free(self.params)
         fnn_free(self.c)
 
+    def __reduce__(self):
+        raise TypeError("variables cannot be copied or pickled alone; their Network can, and their values as arrays")
+
     @property
     def n_in(self):
         return self.c.input.n_in

@@ -74,6 +74,9 @@ cdef class Training:
         fnn_free(self.state)
         fnn_free(self.restraints)
 
+    def __reduce__(self):
+        raise TypeError("a Trainer cannot be copied or pickled; trainer.save writes it, and load_trainer reads it")
+
     def get_state(self):
         """Copies of the velocity or the moments, by name: W (n_in, n_out) and b (n_out,) of each layer with its own."""
         cdef int64_t at
