@@ -9,7 +9,7 @@ from typing import Any
 from . import _checks, runtime
 from ._devices import place
 
-__all__ = ["add_command", "check_plot", "check_threads", "device", "integer", "rate", "seed", "threads"]
+__all__ = ["add_command", "check_output", "check_plot", "check_threads", "device", "integer", "rate", "seed", "threads"]
 
 Run = Callable[[argparse.Namespace], int | None]
 
@@ -61,6 +61,12 @@ def check_threads(arguments: argparse.Namespace) -> None:
         runtime.num_threads()
     except ValueError as error:
         arguments.parser.error(str(error))
+
+
+def check_output(arguments: argparse.Namespace, flag: str, path: str | None, *read: str) -> None:
+    """Refuses to write over a file that the command reads. None: nothing to check."""
+    if path is not None and os.path.exists(path) and any(os.path.exists(r) and os.path.samefile(path, r) for r in read):
+        arguments.parser.error(f"argument {flag}: must not be a file that is read, got {path!r}")
 
 
 def check_plot(arguments: argparse.Namespace) -> None:

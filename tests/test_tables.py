@@ -333,6 +333,35 @@ def test_wrong_arguments(
     assert sorted(path.name for path in tmp_path.iterdir()) == ["m.safetensors", "t.csv"]
 
 
+@pytest.mark.parametrize(
+    ("flag", "arguments"),
+    [
+        ("--output", ["train", "t.csv", "--output", "./t.csv"]),
+        ("--output", ["predict", "m", "t.csv", "--output", "t.csv"]),
+        ("--output", ["predict", "m", "t.csv", "--output", "m"]),
+        ("--onnx", ["export", "m", "--onnx", "m"]),
+        ("--c", ["export", "m", "--c", "m"]),
+    ],
+)
+def test_what_is_read_is_not_written_over(
+    flag: str,
+    arguments: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    line(Path("t.csv"))
+    net = fnn.Network(3, [fnn.Dense(1)], seed=0)
+    fnn.Trainer(net, "squared_error")
+    net.save("m")
+    before = Path("t.csv").read_bytes(), Path("m").read_bytes()
+    with pytest.raises(SystemExit, match="2"):
+        main(arguments)
+    assert f"argument {flag}: must not be a file that is read, got" in capsys.readouterr().err
+    assert (Path("t.csv").read_bytes(), Path("m").read_bytes()) == before
+
+
 def test_a_file_that_is_missing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["train", str(tmp_path / "none.csv")]) == 1
     assert "No such file" in capsys.readouterr().err

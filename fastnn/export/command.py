@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 
+from fastnn import _flags
 from fastnn._progress import say
 
 __all__ = ["SAYS", "add_flags", "run"]
@@ -24,6 +25,8 @@ def run(arguments: argparse.Namespace) -> None:
 
     if arguments.onnx is None and arguments.c is None:
         arguments.parser.error("one of the arguments --onnx --c is required")
+    for flag, path in (("--onnx", arguments.onnx), ("--c", arguments.c)):
+        _flags.check_output(arguments, flag, path, arguments.model)
     try:
         net = load(arguments.model)
         if arguments.onnx is not None:

@@ -106,6 +106,8 @@ def train(arguments: argparse.Namespace) -> None:
     output = arguments.output or os.path.splitext(arguments.data.removesuffix(".gz"))[0] + ".safetensors"
     if not os.path.isdir(os.path.dirname(os.path.abspath(output))) or os.path.isdir(output):
         arguments.parser.error(f"argument --output: must be a file in a directory that exists, got {output!r}")
+    _flags.check_output(arguments, "--output", output, arguments.data, arguments.target or "")
+    _flags.check_output(arguments, "--plot", arguments.plot, arguments.data, arguments.target or "")
     try:
         table = read_table(arguments.data, arguments.target)
         settings = Settings(
@@ -192,6 +194,7 @@ def predict(arguments: argparse.Namespace) -> None:
 
     from . import read_table
 
+    _flags.check_output(arguments, "--output", arguments.output, arguments.model, arguments.data)
     try:
         net = load(arguments.model)
         if arguments.proba and net.link not in ("softmax", "sigmoid"):
