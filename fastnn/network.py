@@ -205,7 +205,7 @@ class Network:
     def loss_and_gradient(
         self, x: ArrayLike, y: ArrayLike, *, loss: str | _losses.Loss | None = None, num_threads: int | None = None
     ) -> tuple[float, NDArray[np.float32]]:
-        """Mean loss over the rows of x, and its gradient (n_parameters,) in the order of ``get_flat``.
+        """Mean loss over the rows of x, and its gradient, a vector in the order of ``get_flat``.
 
         Arguments and errors as for ``gradients``. What an optimiser of your own needs, such as SciPy's:
 
@@ -232,19 +232,22 @@ class Network:
         return total / len(data), arrays
 
     def get_flat(self) -> NDArray[np.float32]:
-        """A copy of all parameters as one vector (n_parameters,): variables in order, each row by row."""
+        """A copy of all parameters as one vector: variables in order, each row by row, weights that a mask takes out
+        among them, so that it has n_parameters values where there are no masks."""
         return np.concatenate([variable.value.ravel() for variable in self.variables.values()])
 
     def set_flat(self, vector: ArrayLike) -> None:
         """Sets all parameters, frozen ones too, from a vector in the order of ``get_flat``; float64 is rounded.
 
-        TypeError: not numbers. ValueError: another shape, or a value that is not finite; then nothing changes.
+        TypeError: not numbers. ValueError: another shape, a value that is not finite, or one that is not 0 where a mask
+        is; then nothing changes.
         """
-        vector = as_parameter(vector, (self.n_parameters,), "vector")
-        first = 0
-        for variable in self.variables.values():
-            variable.assign(vector[first : first + variable.size].reshape(variable.shape))
-            first += variable.size
+        variables = list(self.variables.values())
+        ends = np.cumsum([variable.size for variable in variables])
+        parts = np.split(as_parameter(vector, (int(ends[-1]),), "vector"), ends[:-1])
+        values = [each._checked(part.reshape(each.shape)) for each, part in zip(variables, parts, strict=True)]
+        for variable, value in zip(variables, values, strict=True):
+            variable.assign(value)
 
     def _check_trainable(self) -> None:
         for name, dense in self._dense:

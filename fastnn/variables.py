@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from . import _core
+from . import _checks, _core
 from ._arrays import as_parameter
 from .histogram import Histogram, as_edges
 from .layers import Mask
@@ -53,7 +53,7 @@ class Variable:
 
     @trainable.setter
     def trainable(self, value: bool) -> None:
-        self._storage.is_trainable = value
+        self._storage.is_trainable = _checks.flag("trainable", value)
 
     @property
     def size(self) -> int:
@@ -82,13 +82,15 @@ class Variable:
         layer's mask is.
         """
         storage = self._storage
-        if storage.mask is not None:
-            value = self._masked(as_parameter(value, self.shape, self.name), storage.mask)
-        storage.net.assign(storage.layer, storage.which, value, self.name)
+        storage.net.assign(storage.layer, storage.which, self._checked(value), self.name)
         storage.is_set = True
 
-    def _masked(self, value: NDArray[np.float32], mask: Mask) -> NDArray[np.float32]:
-        is_free = np.asarray(mask, bool)
+    def _checked(self, value: ArrayLike) -> NDArray[np.float32]:
+        """As it can be assigned."""
+        value = as_parameter(value, self.shape, self.name)
+        if self._storage.mask is None:
+            return value
+        is_free = np.asarray(self._storage.mask, bool)
         wrong = np.argwhere((value != 0) & ~is_free)
         if len(wrong) > 0:
             at = tuple(int(i) for i in wrong[0])

@@ -36,6 +36,20 @@ def test_a_vector_of_all_parameters() -> None:
     assert np.array_equal(net.get_flat(), new), "a vector must be a copy"
 
 
+def test_masked_weights_have_their_place() -> None:
+    layers = [fnn.Dense(19, "tanh", name="a"), fnn.Dense(3, mask=np.arange(57).reshape(19, 3) % 2, name="b")]
+    net = fnn.Network(7, layers, seed=1)
+    vector = net.get_flat()
+    assert len(vector) == net.n_parameters + 29
+    net.link = "softmax"
+    _, gradient = net.loss_and_gradient(X, Y)
+    net.set_flat(vector - gradient)
+    assert np.array_equal(net.get_flat(), vector - gradient)
+    with pytest.raises(ValueError, match=re.escape("b/W must be 0 where its mask is, got 1.0 at (0, 0)")):
+        net.set_flat(np.ones(len(vector)))
+    assert np.array_equal(net.get_flat(), vector - gradient), "nothing must change"
+
+
 @pytest.mark.parametrize(
     ("vector", "kind", "message"),
     [

@@ -192,6 +192,13 @@ def test_initialize() -> None:
     assert net.get_flat().tobytes() == make(2).get_flat().tobytes()
 
 
+def test_bad_flags() -> None:
+    net = fnn.Network(7, [fnn.Dense(5, name="a")], seed=0)
+    with pytest.raises(TypeError, match=re.escape("trainable must be True or False, got 'no' (str)")):
+        net.variables["a/W"].trainable = "no"  # type: ignore[assignment]
+    assert net.variables["a/W"].trainable
+
+
 # ---- scopes ----------------------------------------------------------------------------------------------------------
 
 
