@@ -34,7 +34,7 @@ ULPS = {
     "threshold": 0.0,
     "gelu": 4.0,
     "silu": 2.0,
-    "softplus": 2.6,
+    "softplus": 2.87,
 }
 CONSTANTS = {"leaky_relu": (0.01,), "elu": (1.0,)}
 

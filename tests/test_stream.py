@@ -252,7 +252,7 @@ except KeyboardInterrupt:
 def test_ctrl_c_ends_training_and_thread(tmp_path: Path) -> None:
     on_disk(tmp_path, np.tile(X, (100, 1)))
     done = subprocess.run(
-        [sys.executable, "-c", INTERRUPTED, str(tmp_path / "x.npy")],
+        [sys.executable, "-P", "-c", INTERRUPTED, str(tmp_path / "x.npy")],
         capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
     assert done.stdout.split() == ["interrupted", "True"], done.stderr
@@ -295,7 +295,7 @@ def test_memory_stays_bounded(tmp_path: Path) -> None:
 
     def run(how: str) -> list[str]:
         done = subprocess.run(
-            [sys.executable, "-c", LIMITED, str(path), how, "50"],
+            [sys.executable, "-P", "-c", LIMITED, str(path), how, "50"],
             capture_output=True, text=True, timeout=120, check=False,
         )  # fmt: skip
         return done.stdout.split() or [done.stderr]

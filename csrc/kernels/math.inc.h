@@ -135,7 +135,7 @@ FNN_INLINE v16 vsilu(v16 z, v16 *slope) {
     return v16_select(v16_lt(v16_set1(100.0f), z), z, y);
 }
 
-/* max(z, 0) + log(1 + exp(-|z|)). Errs by at most 2.6, half of it the
+/* max(z, 0) + log(1 + exp(-|z|)). Errs by at most 2.87, half of it the
  * exponential's. */
 FNN_INLINE v16 vsoftplus(v16 z, v16 *slope) {
     *slope = vsigmoid(z);

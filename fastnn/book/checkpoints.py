@@ -43,7 +43,7 @@ def run(seed: int) -> Result:
         is_restored = (restored.step, loss) == (never_stopped.step, never_stopped.history["val_loss"][-1])
 
         step = never_stopped.step - 5 * len(train) // (2 * BATCH)  # two and a half epochs before the end
-        done = subprocess.run([sys.executable, "-c", CODE, resumed, str(seed), str(step)], check=False)
+        done = subprocess.run([sys.executable, "-P", "-c", CODE, resumed, str(seed), str(step)], check=False)
         trainer = fnn.load_trainer(resumed)
         found = trainer.epoch
         best_of_two = fit(trainer, resumed, train, validation)
