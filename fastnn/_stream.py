@@ -55,8 +55,8 @@ class Stream:
     """Rows x, and targets y unless they are for prediction, of a network: what ``_core.Data`` is for arrays.
 
     x: a map for which ``is_streamed`` holds. y: another, or an array. loss: a rule. weights: of the rows, or None.
-    Class indices, four bytes a row, are held in
-    memory; targets of more columns are read with the rows if they are a map.
+    Class indices, four bytes a row, are held in memory; targets of more columns are read with the rows if they are a
+    map.
     TypeError, ValueError: x or y does not fit the network, the loss or each other. OSError: a file cannot be read.
     """
 

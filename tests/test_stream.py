@@ -235,17 +235,13 @@ def test_a_chunk_that_nobody_wants_any_more_is_not_read_to_its_end(
 INTERRUPTED = """
 import os, signal, sys, threading, time
 import numpy as np, fastnn as fnn
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs inherit SIG_IGN
 x = np.load(sys.argv[1], mmap_mode="r")
 trainer = fnn.Trainer(fnn.Network(x.shape[1], [fnn.Dense(300, "relu"), fnn.Dense(5)], seed=0))
-seen = threading.Event()
-def insist():  # Python drops an interrupt that meets one of its own clean-ups, of which short epochs have many
-    while not seen.wait(1.0):
-        os.kill(os.getpid(), signal.SIGINT)
-threading.Thread(target=insist, daemon=True).start()
+threading.Timer(1.0, os.kill, (os.getpid(), signal.SIGINT)).start()
 try:
     trainer.fit(x, np.arange(len(x)) % 5, epochs=10**6, batch_size=10)
 except KeyboardInterrupt:
-    seen.set()
     deadline = time.monotonic() + 5  # a thread that was just being started takes a moment to end
     while left := [t.name for t in threading.enumerate() if t.name.startswith("fastnn")]:
         assert time.monotonic() < deadline, left
