@@ -9,7 +9,18 @@ from typing import Any
 from . import _checks, runtime
 from ._devices import place
 
-__all__ = ["add_command", "check_output", "check_plot", "check_threads", "device", "integer", "rate", "seed", "threads"]
+__all__ = [
+    "add_command",
+    "check_output",
+    "check_plot",
+    "check_threads",
+    "device",
+    "integer",
+    "number",
+    "rate",
+    "seed",
+    "threads",
+]
 
 Run = Callable[[argparse.Namespace], int | None]
 
@@ -34,18 +45,24 @@ def integer(low: int, high: int) -> Callable[[str], int]:
     return parse
 
 
+def number(expected: str, low: float, high: float) -> Callable[[str], float]:
+    """Of a number from low to high, which expected says in words."""
+
+    def parse(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            value = math.nan
+        if not low <= value <= high:
+            raise argparse.ArgumentTypeError(f"must be {expected}, got {text!r}")
+        return value
+
+    return parse
+
+
 threads = integer(1, runtime.MAX_THREADS)
 seed = integer(0, _checks.MAX_SEED)
-
-
-def rate(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not 0 < value <= _checks.FLOAT32_MAX:
-        raise argparse.ArgumentTypeError(f"must be a positive finite number, got {text!r}")
-    return value
+rate = number("a positive finite number", math.ulp(0.0), _checks.FLOAT32_MAX)
 
 
 def device(text: str) -> str:

@@ -9,10 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from . import _checks
-from .callbacks import Best, Callback
+from .callbacks import Best, EarlyStopping
 from .datasets import Dataset, Split
 from .history import History
 from .trainer import Trainer
@@ -20,7 +18,6 @@ from .trainer import Trainer
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-    from numpy.typing import NDArray
 
     from ._progress import Progress
 
@@ -140,7 +137,6 @@ def workflow(
         num_threads=num_threads,
         progress=progress,
     )
-    watch.restore_best(trainer)
 
     def evaluated(split: Split) -> dict[str, float]:
         return trainer.evaluate(split.x, split.y, num_threads=num_threads)
@@ -165,33 +161,25 @@ def _branch(stalled: str | None, train_is_good: bool, validation_is_good: bool, 
     return "finished" if test_is_good else "test unsatisfactory"
 
 
-class _Watch(Callback):
-    """Stops when training or validation stops improving, and keeps the best parameters by validation."""
+class _Watch(EarlyStopping):
+    """Stops when training stops improving, too, and says which of the two it was."""
 
     def __init__(self, metric: str, patience: int, min_delta: float) -> None:
-        self._patience = patience
-        self._train, self._validation = Best(metric, min_delta=min_delta), Best(f"val_{metric}", min_delta=min_delta)
-        self._best: dict[str, NDArray[np.float32]] = {}
+        super().__init__(f"val_{metric}", patience, min_delta)
+        self._train = Best(metric, min_delta=min_delta)
         self._train_at_best: float | None = None
-        self.best_epoch = 0
         self.stalled: str | None = None
 
     def on_epoch_end(self, trainer: Trainer, epoch: int, logs: Mapping[str, float]) -> None:
+        super().on_epoch_end(trainer, epoch, logs)
         train = self._train.of(logs)
         self._train.is_beaten_by(train)
-        if self._validation.is_beaten_by(self._validation.of(logs)):
-            self.best_epoch = epoch
-            self._best = {name: variable.value for name, variable in trainer.network.variables.items()}
+        if self.best_epoch == epoch:
             self._train_at_best = train
-        if self._validation.age >= self._patience:
+        if self._best.age >= self.patience:
             # overfitting shows where training rises while validation does not; else both have stalled
             rises = self._train.improves(train, self._train_at_best)
             self.stalled = "validation" if rises else "training"
-        elif self._train.age >= self._patience:
+        elif self._train.age >= self.patience:
             self.stalled = "training"
-        if self.stalled is not None:
             trainer.stop()
-
-    def restore_best(self, trainer: Trainer) -> None:
-        for name, value in self._best.items():
-            trainer.network.variables[name] = value

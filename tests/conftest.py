@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from fastnn import _core
+from fastnn import _core, runtime
 
 
 @pytest.fixture(params=_core.available_isas())
@@ -15,6 +15,13 @@ def isa(request: pytest.FixtureRequest) -> Iterator[str]:
     _core.use_isa(request.param)
     yield request.param
     _core.use_isa(before)
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    runtime.set_num_threads(1)
+    yield
+    runtime.set_num_threads(None)
 
 
 @pytest.fixture

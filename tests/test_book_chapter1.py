@@ -7,14 +7,7 @@ import fastnn as fnn
 from fastnn.book import activations, backpropagation, multilabel, network, neuron, perceptron, softmax
 
 SEEDS = range(3)
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    """Small nets gain nothing from more."""
-    fnn.set_num_threads(1)
-    yield
-    fnn.set_num_threads(None)
+pytestmark = pytest.mark.usefixtures("one_thread")  # small nets gain nothing from more
 
 
 @pytest.mark.parametrize("seed", SEEDS)

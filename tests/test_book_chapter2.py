@@ -21,14 +21,7 @@ from fastnn.book import (
 )
 
 SEEDS = range(3)
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    """Small nets gain nothing from more."""
-    fnn.set_num_threads(1)
-    yield
-    fnn.set_num_threads(None)
+pytestmark = pytest.mark.usefixtures("one_thread")  # small nets gain nothing from more
 
 
 @pytest.mark.parametrize("seed", SEEDS)

@@ -26,7 +26,10 @@ LEARNING_RATE = 0.5  # of gradient descent
 
 def minimize(net: fnn.Network, x: ArrayLike, y: ArrayLike, iterations: int) -> list[float]:
     """Brings the mean loss of all rows of x down, and returns its values: before, and after each iteration."""
-    from scipy.optimize import minimize
+    try:
+        from scipy.optimize import minimize
+    except ImportError as error:
+        raise ImportError("L-BFGS is SciPy's: pip install scipy") from error
 
     losses: list[float] = []
 

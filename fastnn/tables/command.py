@@ -80,22 +80,8 @@ def _widths(text: str) -> tuple[int, ...]:
     return widths
 
 
-def _probability(text: str) -> float:
-    return _number(text, "a number from 1/65536 to 1", 1 / 65536, 1.0)
-
-
-def _part(text: str) -> float:
-    return _number(text, "a number from 0 to 0.9", 0.0, 0.9)
-
-
-def _number(text: str, expected: str, low: float, high: float) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = low - 1
-    if not low <= value <= high:
-        raise argparse.ArgumentTypeError(f"must be {expected}, got {text!r}")
-    return value
+_probability = _flags.number("a number from 1/65536 to 1", 1 / 65536, 1.0)
+_part = _flags.number("a number from 0 to 0.9", 0.0, 0.9)
 
 
 def train(arguments: argparse.Namespace) -> None:
