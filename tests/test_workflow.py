@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import fastnn as fnn
+from fastnn import _workflow
 from fastnn.datasets import Dataset, Split
 
 
@@ -76,11 +77,30 @@ def test_the_best_parameters_come_back_and_the_report_is_of_them() -> None:
     data = dataset(random_labels(60, 1), random_labels(200, 2), random_labels(200, 3))
     watched = trainer(20, 64)
     watched.fit(data.train.x, data.train.y, epochs=2)  # epochs count from the call on
-    report = fnn.workflow(watched, data, target=0.9, patience=20, batch_size=10)
+    report = fnn.workflow(watched, data, target=0.9, patience=10, batch_size=10)
     curve = report.history["val_accuracy"]
     assert report.best_epoch == int(np.argmax(curve)) + 1 < len(curve)
-    assert report.validation["accuracy"] == max(curve)
+    assert report.validation["accuracy"] == max(curve) > curve[-1]
     assert watched.evaluate(data.test.x, data.test.y) == report.test
+
+
+@pytest.mark.parametrize(
+    ("training", "validation", "stalled", "stopped"),
+    [
+        ([0.5, 0.6, 0.6, 0.6], [0.1, 0.2, 0.3, 0.4], "training", 4),
+        ([0.5, 0.6, 0.7, 0.8], [0.1, 0.2, 0.2, 0.2], "validation", 4),
+        ([0.5, 0.6, 0.6, 0.5], [0.1, 0.2, 0.2, 0.2], "training", 4),  # neither rises
+        ([0.5, 0.6, 0.6, 0.7], [0.1, 0.2, 0.2, 0.3], None, 0),
+    ],
+)
+def test_which_stalls(training: list[float], validation: list[float], stalled: str | None, stopped: int) -> None:
+    """With a patience of two."""
+    watch, watched, epochs = _workflow._Watch("accuracy", 2, 0.0), trainer(2), []
+    watched.stop = lambda: epochs.append(epoch)  # type: ignore[method-assign]
+    for epoch, values in enumerate(zip(training, validation, strict=True), start=1):
+        watch.on_epoch_end(watched, epoch, dict(zip(("accuracy", "val_accuracy"), values, strict=True)))
+    assert watch.stalled == stalled
+    assert sorted(set(epochs)) == [stopped] * (stalled is not None)
 
 
 def test_a_loss_without_accuracy_is_held_to_a_loss() -> None:
