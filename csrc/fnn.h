@@ -30,6 +30,7 @@ typedef enum fnn_status {
     FNN_OK = 0,
     FNN_ERR_MEMORY,   /* an allocation failed */
     FNN_ERR_DIVERGED, /* the loss of a batch is not finite; parameters are those before that step */
+    FNN_ERR_DEVICE,   /* a call of the CUDA driver failed: fnn_cuda_error says which and why */
 } fnn_status;
 
 const char *fnn_status_text(fnn_status status);
