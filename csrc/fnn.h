@@ -21,6 +21,13 @@
 #error "fastnn promises equal bits everywhere: compile it without -ffast-math"
 #endif
 
+/* What a GPU calls too. */
+#ifdef __CUDACC__
+#define FNN_ANYWHERE static inline __host__ __device__
+#else
+#define FNN_ANYWHERE static inline
+#endif
+
 #define FNN_LANES 16
 #define FNN_MAX_THREADS 256
 
@@ -102,7 +109,7 @@ typedef struct fnn_activation {
 /* Whether a forward pass keeps the slope itself for the backward pass: that of the others is a function of the
  * activity.
  */
-static inline int fnn_keeps_slope(fnn_activation activation) {
+FNN_ANYWHERE int fnn_keeps_slope(fnn_activation activation) {
     return activation.function == FNN_GELU || activation.function == FNN_SILU || activation.function == FNN_SOFTPLUS;
 }
 
@@ -179,15 +186,15 @@ void fnn_unpack(float *matrix, const float *packed, int64_t n_in, int64_t n_out)
 /* Whether none of n floats is infinite or NaN. */
 int fnn_is_finite(const float *values, int64_t n);
 
-static inline int64_t fnn_panels(int64_t n) { return (n + FNN_LANES - 1) / FNN_LANES; }
+FNN_ANYWHERE int64_t fnn_panels(int64_t n) { return (n + FNN_LANES - 1) / FNN_LANES; }
 /* Floats of a layer's weights and biases, packed. */
-static inline int64_t fnn_layer_floats(const fnn_layer *layer) {
+FNN_ANYWHERE int64_t fnn_layer_floats(const fnn_layer *layer) {
     return fnn_panels(layer->n_out) * (layer->n_in + 1) * FNN_LANES;
 }
 /* Whether some layer uses another's parameters. */
-static inline int fnn_shares(const fnn_net *net) { return net->n_gradients > net->n_floats; }
+FNN_ANYWHERE int fnn_shares(const fnn_net *net) { return net->n_gradients > net->n_floats; }
 /* Words of 64 bits for a bit each of n values. */
-static inline int64_t fnn_words(int64_t n) { return (n + 63) / 64; }
+FNN_ANYWHERE int64_t fnn_words(int64_t n) { return (n + 63) / 64; }
 
 /* ---- histograms (histogram.c) ----------------------------------------------------------------------------------- */
 
@@ -404,7 +411,7 @@ typedef struct fnn_epoch {
 
 /* How many: none for FNN_SGD, velocity for momentum, the two moments for Adam; for RMSProp, after a velocity if there
  * is momentum, the squares. */
-static inline int fnn_state_blocks(fnn_update update, float momentum) {
+FNN_ANYWHERE int fnn_state_blocks(fnn_update update, float momentum) {
     if (update == FNN_RMSPROP) return momentum != 0 ? 2 : 1;
     return update == FNN_SGD ? 0 : update == FNN_ADAM ? 2 : 1;
 }

@@ -4,14 +4,14 @@
 #ifndef FNN_RNG_H
 #define FNN_RNG_H
 
-#include <stdint.h>
+#include "fnn.h"
 
 #define FNN_PHILOX_M0 0xD2511F53u
 #define FNN_PHILOX_M1 0xCD9E8D57u
 #define FNN_PHILOX_W0 0x9E3779B9u
 #define FNN_PHILOX_W1 0xBB67AE85u
 
-static inline void fnn_philox_block(uint32_t out[4], const uint32_t counter[4], uint64_t seed) {
+FNN_ANYWHERE void fnn_philox_block(uint32_t out[4], const uint32_t counter[4], uint64_t seed) {
     uint32_t c0 = counter[0], c1 = counter[1], c2 = counter[2], c3 = counter[3];
     uint32_t k0 = (uint32_t)seed, k1 = (uint32_t)(seed >> 32);
     for (int round = 0; round < 10; round++) {

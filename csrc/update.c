@@ -1,9 +1,7 @@
-/* update.c: one step of descent: the optimiser's constants, updates with or after the backward pass, constraints. */
+/* update.c: one step of descent: updates with or after the backward pass, and constraints. */
 #include "update.h"
 
-#include <math.h>
-
-/* ---- the optimiser's constants ---- */
+/* ---- where gradients go ---- */
 
 /* The weights of a layer shrink, its biases do not.  Products with the rate are rounded here, once a step. */
 static void shrink(fnn_sink *weights, const fnn_epoch *epoch, int64_t l, float rate) {
@@ -12,25 +10,6 @@ static void shrink(fnn_sink *weights, const fnn_epoch *epoch, int64_t l, float r
     weights->decay = rate * epoch->decay;
     weights->l1 = rate * epoch->restraints[l].l1;
     weights->shrinks = weights->l2 != 0 || weights->decay != 0 || weights->l1 != 0;
-}
-
-/* x^n by products alone: the same bits everywhere, which libm's pow does not promise. */
-static double power(double x, int64_t n) {
-    double result = 1;
-    for (; n > 0; n /= 2, x *= x)
-        if (n % 2 != 0) result *= x;
-    return result;
-}
-
-/* Adam at step t = 1, 2, ...: bias corrections are computed in double and rounded here, once a step. */
-static void correct_bias(fnn_sink *sink, const fnn_epoch *epoch, int64_t t) {
-    sink->rate = (float)(sink->rate / (1 - power(epoch->beta1, t)));
-    sink->adam = (fnn_adam){.beta1 = (float)epoch->beta1,
-                            .rest1 = (float)(1 - epoch->beta1),
-                            .beta2 = (float)epoch->beta2,
-                            .rest2 = (float)(1 - epoch->beta2),
-                            .root_scale = (float)(1 / sqrt(1 - power(epoch->beta2, t))),
-                            .epsilon = epoch->epsilon};
 }
 
 /* This member's sinks that move the parameters by one step. */
@@ -42,7 +21,7 @@ static const fnn_sink *own_updates(const descent *d, int64_t step, const fnn_wor
         const int blocks = fnn_state_blocks(epoch->update, epoch->momentum);
         if (blocks == 1) move.v = NULL;
         move.s = d->state + (blocks - 1) * d->plan->net->n_floats;
-        correct_bias(&move, epoch, (int64_t)epoch->first_step + step + 1);
+        fnn_correct_bias(&move, epoch, step);
     }
     fnn_sink *sinks = fnn_own_sinks(d->plan, move, epoch->trainable, me);
     for (int64_t l = 0; l < d->plan->net->n_layers; l++) shrink(&sinks[2 * l], epoch, l, rate);

@@ -4,6 +4,7 @@
 #define FNN_UPDATE_H
 
 #include "batch.h"
+#include "optimizer.h"
 
 /* What a training step changes, and by which rule. */
 typedef struct descent {

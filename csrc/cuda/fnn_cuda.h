@@ -2,7 +2,7 @@
  * fastnn/_cuda.pyx and tests include it as C.
  *
  * Bits: every result equals that of fnn.h's verb of the same name, for the device computes each value by the same
- * operations in the same order; kernels share their formulas (csrc/formulas).
+ * operations in the same order; both share their formulas (kernels/math, descend, criteria).
  *
  * A call returns when its work is done.  Calls on one plan take turns: its owner sees to that. */
 #ifndef FNN_CUDA_H

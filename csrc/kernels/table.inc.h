@@ -2,9 +2,13 @@
 #include "common.inc.h"
 
 #include "math.inc.h"
+
+#include "criteria.inc.h"
+#include "descend.inc.h"
 #include "product.inc.h"
 #include "update.inc.h"
 
+#include "apply.inc.h"
 #include "dense.inc.h"
 #include "dropout.inc.h"
 #include "input.inc.h"
