@@ -31,6 +31,9 @@ static inline int64_t fnn_backward_work(int64_t n_batch, int64_t n_k) {
     return all > one ? all : one;
 }
 
+/* Squares of gradients are summed in slots, of up to so many of one variable: the sum does not depend on who does which. */
+#define FNN_SLOT 4096
+
 /* ---- what they read and write ---- */
 
 /* Adam's constants at step t = 1, 2, ...; RMSProp has beta2, rest2 and epsilon. */

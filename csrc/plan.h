@@ -15,8 +15,7 @@ typedef struct layer_memory {
 /* How the first layer reads its input: all of it, or what the bits or the lists of the data name. */
 typedef enum input_way { DENSE, SKIPPING, LISTS } input_way;
 
-/* Gradients are summed in slots, of up to so many of one variable: the sum does not depend on who does which. */
-#define FNN_SLOT 4096
+/* Of all variables together. */
 #define FNN_SLOTS(net) ((net)->n_floats / FNN_SLOT + 2 * (net)->n_layers)
 
 struct fnn_plan {

@@ -1,0 +1,117 @@
+/* layers.cuh: a dense layer, forward and backward, a tile of the result a block. */
+#ifndef FNN_CUDA_LAYERS_CUH
+#define FNN_CUDA_LAYERS_CUH
+
+#include "product.cuh"
+
+/* Where block `block` of a product's has its tile; columns vary faster, so that neighbours share rows. */
+template <class T> FNN_DEVICE void tile_at(const here *h, int n_columns, int *row, int *column) {
+    const int across = (n_columns + T::COLUMNS - 1) / T::COLUMNS;
+    *row = h->block / across * T::ROWS;
+    *column = h->block % across * T::COLUMNS;
+}
+
+template <class T> FNN_DEVICE int own_row(int row, int i) { return row + (int)threadIdx.x / 16 * T::TM + i; }
+
+template <class T> FNN_DEVICE void forward(const op &o, const here *h) {
+    int row, column;
+    tile_at<T>(h, o.n_out, &row, &column);
+    if (row >= h->rows) return;
+    float acc[T::TM][T::TN];
+#pragma unroll
+    for (int j = 0; j < T::TN; j++) {
+        const int panel = column / 16 + j;
+        const float bias = panel < panels_of(o.n_out) ? v16_load(o.b + panel * 16) : 0.0f;
+#pragma unroll
+        for (int i = 0; i < T::TM; i++) acc[i][j] = bias;
+    }
+    product<T, ALONG_K, ACROSS>(acc, {o.x, h->capacity, h->rows}, {o.w, o.n_in, o.n_out}, row, column, o.n_in);
+#pragma unroll
+    for (int j = 0; j < T::TN; j++)
+#pragma unroll
+        for (int i = 0; i < T::TM; i++) {
+            const int panel = column / 16 + j, r = own_row<T>(row, i);
+            if (panel >= panels_of(o.n_out) || r >= h->rows) continue;
+            const int64_t at = (int64_t)panel * h->capacity + r;
+            v16 slope;
+            const v16 activity = activate(v16_add(acc[i][j], 0.0f), o.activation, &slope);
+            v16_store(o.y + at * 16, o.with_slope ? slope : activity);
+            if (o.out == o.y && o.scale == 1.0f) continue;
+            const m16 kept = m16_from_bits(o.keep != NULL ? o.keep[at] : 0xffff);
+            v16_store(o.out + at * 16, v16_select(kept, v16_mul(activity, o.scale), 0.0f));
+        }
+}
+
+/* x: dy (rows, n_out); y: what the layer below left in y; out: dx (rows, n_in). */
+template <class T> FNN_DEVICE void backward_input(const op &o, const here *h) {
+    int row, column;
+    tile_at<T>(h, o.n_in, &row, &column);
+    if (row >= h->rows) return;
+    float acc[T::TM][T::TN] = {};
+    product<T, ALONG_K, ALONG_K>(acc, {o.x, h->capacity, h->rows}, {o.w, o.n_in, o.n_in}, row, column, o.n_out);
+#pragma unroll
+    for (int j = 0; j < T::TN; j++)
+#pragma unroll
+        for (int i = 0; i < T::TM; i++) {
+            const int panel = column / 16 + j, r = own_row<T>(row, i);
+            if (panel >= panels_of(o.n_in) || r >= h->rows) continue;
+            const int64_t at = (int64_t)panel * h->capacity + r;
+            const m16 kept = m16_from_bits(o.keep != NULL ? o.keep[at] : 0xffff);
+            const v16 scaled = v16_mul(v16_add(acc[i][j], 0.0f), o.scale);
+            const v16 gradient = v16_select(kept, scaled, 0.0f);
+            v16_store(o.out + at * 16, through_activation(gradient, v16_load(o.y + at * 16), o.activation));
+        }
+}
+
+/* The sink of this step. */
+FNN_DEVICE fnn_sink sink_of(const op &o, const here *h) {
+    fnn_sink sink = o.sink;
+    if (sink.update == FNN_STORE || sink.update == FNN_FREEZE) return sink;
+    const step_constants each = h->at->constants[h->step - h->at->since];
+    sink.rate = each.step_rate;
+    sink.adam.root_scale = each.root_scale;
+    sink.decay = v16_mul(each.rate, o.decay);
+    sink.l1 = v16_mul(each.rate, o.l1);
+    sink.shrinks = sink.l2 != 0 || sink.decay != 0 || sink.l1 != 0;
+    return sink;
+}
+
+/* A gradient g for this lane's parameter at `at`. */
+FNN_DEVICE void deliver(const fnn_sink *sink, int64_t at, v16 g) {
+    if (sink->update == FNN_FREEZE) return;
+    if (sink->update == FNN_STORE)
+        v16_store(sink->w + at, g);
+    else
+        descend(sink, at, g, sink->update, sink->shrinks);
+}
+
+/* x: the layer's input (rows, n_in); y: dy (rows, n_out). */
+template <class T> FNN_DEVICE void backward_weight(const op &o, const here *h) {
+    int row, column;
+    tile_at<T>(h, o.n_out, &row, &column);
+    float acc[T::TM][T::TN] = {};
+    product<T, ACROSS, ACROSS>(acc, {o.x, h->capacity, o.n_in}, {o.y, h->capacity, o.n_out}, row, column, h->rows);
+    const fnn_sink sink = sink_of(o, h);
+#pragma unroll
+    for (int j = 0; j < T::TN; j++)
+#pragma unroll
+        for (int i = 0; i < T::TM; i++) {
+            const int panel = column / 16 + j, input = own_row<T>(row, i);
+            if (panel < panels_of(o.n_out) && input < o.n_in)
+                deliver(&sink, ((int64_t)panel * o.n_in + input) * 16, v16_add(acc[i][j], 0.0f));
+        }
+}
+
+/* y: dy (rows, n_out). */
+FNN_DEVICE void backward_bias(const op &o, const here *h) {
+    const int panel = (h->block * (int)blockDim.x + (int)threadIdx.x) / 16;
+    if (panel >= panels_of(o.n_out)) return;
+    const float *dy = o.y + (int64_t)panel * h->capacity * 16;
+    v16 sum = 0.0f;
+#pragma unroll 8
+    for (int i = 0; i < h->rows; i++) sum = v16_add(sum, v16_load(dy + i * 16));
+    const fnn_sink sink = sink_of(o, h);
+    deliver(&sink, panel * 16, v16_add(sum, 0.0f));
+}
+
+#endif

@@ -1,0 +1,100 @@
+/* phase.cuh: what the host tells the device to do.  A step is a row of phases, each one launch; a phase is a few
+ * operations on different memory that its blocks share out. */
+#ifndef FNN_CUDA_PHASE_CUH
+#define FNN_CUDA_PHASE_CUH
+
+#include "../kernels.h"
+
+/* What is copied to the device before steps run: the data, and constants of each step. */
+typedef struct step_constants {
+    float rate;                   /* of the schedule */
+    float step_rate, root_scale;  /* what Adam makes of it */
+} step_constants;
+
+/* Where training, or a pass over data, has come to.  Device memory: written by the host between launches, and by the
+ * operations ADVANCE, LOSS, TALLY and NORM. */
+typedef struct progress {
+    fnn_data data; /* its pointers are the device's; no bits */
+    fnn_sparse sparse;
+    const uint32_t *order;
+    const step_constants *constants;
+    double *losses;            /* a place a step; NULL: not wanted */
+    int64_t since;             /* the step of their first place */
+    int64_t first_row;         /* of step 0 */
+    int64_t batch_size, n_steps;
+    int64_t step;              /* of the launch's slot 0 */
+    uint64_t seed;
+    uint32_t first_step;       /* numbers the dropout masks */
+    int is_drawn;              /* whether there are masks */
+    int diverged;
+    float factor;              /* what clipping leaves of gradients */
+    int64_t done;              /* steps */
+    fnn_metrics metrics;
+    double norms;
+} progress;
+
+typedef enum op_kind {
+    OP_PREPARE,         /* input and masks of a step to come */
+    OP_FORWARD,         /* y and out of a layer */
+    OP_LOSS,            /* losses, hits and, if dy is there, the gradient at the last logits */
+    OP_TALLY,           /* sums of them */
+    OP_BACKWARD_INPUT,  /* dx of a layer: the gradient at the logits of the one below */
+    OP_BACKWARD_WEIGHT, /* its weights' gradients */
+    OP_BACKWARD_BIAS,
+    OP_OUTPUT,          /* link(y) as a matrix */
+    OP_SUM,             /* w += g, of shared layers */
+    OP_MASK,            /* w = 0 where the mask is */
+    OP_CLIP,            /* of g, by value */
+    OP_SQUARES,         /* of g, in slots */
+    OP_NORM,            /* of all */
+    OP_UPDATE,          /* parameters by stored gradients */
+    OP_MAX_NORM,
+    OP_ADVANCE,         /* the next launch's slot 0 */
+} op_kind;
+
+/* One operation; each kind reads what it needs. */
+typedef struct op {
+    op_kind kind;
+    int blocks;
+    int steps;      /* OP_PREPARE: how far ahead of this slot; OP_ADVANCE: how many */
+    int group;      /* OP_TALLY: rows of a partial sum */
+    int can_diverge; /* OP_LOSS: one that is not finite ends the training */
+    int n_in, n_out;
+    const float *x, *w, *b;
+    float *y, *out;
+    uint16_t *keep;
+    float scale;
+    uint32_t threshold;
+    int layer; /* numbers the dropout's stream */
+    fnn_activation activation;
+    int with_slope; /* OP_FORWARD: y gets the slope, not the activity */
+    fnn_link link;
+    fnn_loss loss;
+    double input_scale, input_offset;
+    fnn_sink sink;
+    float decay, l1; /* before the rate multiplies them */
+    float *g;
+    float limit;
+    int64_t n; /* floats */
+    double *squares;
+    int slots;
+    float *losses;
+    int32_t *hits;
+    float *work; /* OP_LOSS and OP_OUTPUT, for each block, where shared memory is too small */
+} op;
+
+/* Columns of outputs that are judged lie in shared memory, up to so many bytes a block. */
+#define FNN_COLUMNS_SHARED (40 * 1024)
+
+/* Kernels' arguments may hold 4 KiB. */
+#define FNN_PHASE_OPS 8
+
+typedef struct phase {
+    progress *at;
+    int slot;     /* which step after at->step */
+    int capacity; /* rows that activations have room for */
+    int n_ops;
+    op ops[FNN_PHASE_OPS];
+} phase;
+
+#endif

@@ -1,0 +1,73 @@
+/* plan.cuh: a plan's memory, and the phases of what it does. */
+#ifndef FNN_CUDA_PLAN_CUH
+#define FNN_CUDA_PLAN_CUH
+
+#include "../plan.h"
+#include "launch.cuh"
+#include "memory.cuh"
+
+#include <vector>
+
+/* Of one layer, as layer_memory of csrc/plan.h; masks twice, as those of a step are drawn during the one before. */
+struct layer_blocks {
+    float *y, *out, *dy;
+    uint16_t *keep[2];
+    const float *mask; /* of the weights; NULL: all are free */
+};
+
+/* Phases in order, and how each is launched. */
+struct launchable {
+    phase p;
+    tile_size tile;
+    size_t shared;
+};
+typedef std::vector<launchable> program;
+
+struct fnn_cuda_plan {
+    int device, n_processors;
+    const fnn_net *net;
+    int64_t n_batch;
+    int training;
+    cudaStream_t stream;
+    progress *at;
+    float *x[2]; /* the second: of the next step, in training */
+    std::vector<layer_blocks> layers;
+    float *gradients;
+    float *losses;
+    int32_t *hits;
+    double *squares;
+    float *work;   /* columns for losses and outputs that shared memory is too small for; NULL: for none */
+    float *matrix; /* outputs (n_batch, widest layer) */
+    char *arena;
+    size_t arena_bytes;
+    device_array<uint32_t> order;
+    device_array<step_constants> constants;
+    device_array<double> step_losses;
+    cudaGraphExec_t graph; /* of the phases in recorded */
+    std::vector<char> recorded;
+};
+
+/* What a training changes, and by which rule. */
+struct descent_on_device {
+    float *params, *state;
+    const fnn_epoch *epoch;
+};
+
+/* ---- program.cu: buffer 0 or 1 has the batch's input and masks ---- */
+
+/* The input and the masks of the step that is `steps` away go to that buffer. is_drawn: with dropout. */
+void add_prepare(program *to, const fnn_cuda_plan *plan, int buffer, int steps, bool is_drawn);
+/* All layers. is_backward: a backward pass follows. */
+void add_forward(program *to, const fnn_cuda_plan *plan, const float *params, int buffer, bool is_drawn,
+                 bool is_backward);
+/* One row's losses; with a backward pass the gradient at the logits too. */
+void add_loss(program *to, const fnn_cuda_plan *plan, fnn_loss loss, bool is_backward, bool can_diverge);
+void add_tally(program *to, const fnn_cuda_plan *plan, int64_t group);
+/* A matrix of what a layer puts out. */
+void add_output(program *to, const fnn_cuda_plan *plan, const float *y, int64_t n_out, fnn_link link);
+/* Gradients of all variables go to plan->gradients, those of shared ones as sums, of masked ones as zeros. */
+void add_gradients(program *to, const fnn_cuda_plan *plan, const float *params, int buffer, bool is_drawn);
+/* A step of training whose input is in that buffer already; it prepares the next one's. */
+program training_step(const fnn_cuda_plan *plan, const descent_on_device &d, int buffer);
+
+#endif
