@@ -17,6 +17,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 #ifdef __FAST_MATH__
 #error "fastnn promises equal bits everywhere: compile it without -ffast-math"
 #endif
@@ -436,4 +440,7 @@ void fnn_predictor_poison(fnn_predictor *predictor, int byte);
 /* out (n_rows, n_out) = link(network(x)), by as many threads as the work is worth. */
 void fnn_predictor_run(fnn_predictor *predictor, const float *params, const fnn_data *data, fnn_link link, float *out);
 
+#ifdef __cplusplus
+}
+#endif
 #endif

@@ -46,6 +46,8 @@ def place(device: Any, *, allow_soft_placement: bool = False) -> Placement:
     expected = "'auto' or a device such as 'cpu:0' or 'gpu:0'"
     if not isinstance(device, str):
         raise _checks.wrong_kind("device", expected, device)
+    if device in ("cpu:0", "/cpu:0", "cpu", "/cpu"):
+        return Placement("cpu:0", "cpu:0")  # asks no driver
     found = devices()
     if device == "auto":
         device = "gpu:0" if cuda.is_available() else "cpu:0"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from . import _checks, _core, _places, activations, runtime
+from . import _checks, _core, _places, activations, cuda, runtime
 from . import losses as _losses
 from ._arrays import as_parameter
 from ._build import build, check_layers
@@ -75,6 +75,8 @@ class Network:
         self.metadata: dict[str, Any] = {}
         self.link: str | None = "softmax" if self._dense[-1][1].activation == "softmax" else None
         self._net = build(self.n_in, self.layers, self._places)
+        if self.device != "cpu:0":
+            self._net.set_mirror(cuda.mirror(self._net, int(self.device.partition(":")[2])))
         variables = take_variables(self._net, self._places, self.scope, self.seed, seed is not None)
         self.variables = Variables(variables)
         self._waiting = [variable for variable in variables if not variable._storage.is_set]
@@ -166,9 +168,12 @@ class Network:
         their calls, as all on one network, take turns. Small calls stay on the calling thread, larger ones use up to
         num_threads (None: ``fnn.num_threads()``, as it is now). A product with a zero of the input may be left out, so
         an infinite or NaN weight behind it goes unnoticed.
-        TypeError, ValueError: batch, num_threads, x or out is none of these.
+        TypeError, ValueError: batch, num_threads, x or out is none of these, or the network is on a GPU, where nothing
+        would be gained.
         """
         self._require_values()
+        if self.device != "cpu:0":
+            raise ValueError(f"device must be 'cpu:0' for a predictor, got {self.device!r}; predict serves on a GPU")
         batch = _checks.integer("batch", batch, 1, _MAX_BATCH)
         link = self.link if self.link is not None else "identity"
         return _core.Predictor(self._net, batch, link, _threads_allowed(num_threads))

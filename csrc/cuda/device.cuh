@@ -15,6 +15,15 @@
 #define FNN_DEVICE static __device__ __forceinline__
 #define FNN_INLINE FNN_DEVICE
 
+#ifdef FNN_EMULATE
+#define FNN_UNROLL_GPU
+#define FNN_UNROLL_BY(n)
+#else
+#define FNN_UNROLL_GPU _Pragma("unroll")
+#define FNN_UNROLL_TEXT(text) _Pragma(#text)
+#define FNN_UNROLL_BY(n) FNN_UNROLL_TEXT(unroll n)
+#endif
+
 #include "../kernels/math.inc.h"
 
 #include "../kernels/criteria.inc.h"
@@ -29,7 +38,7 @@ FNN_DEVICE float *shared_floats(void) {
 #endif
 }
 
-FNN_DEVICE int least(int a, int b) { return a < b ? a : b; }
+FNN_DEVICE int smaller_of(int a, int b) { return a < b ? a : b; }
 FNN_DEVICE int panels_of(int n) { return (n + FNN_LANES - 1) / FNN_LANES; }
 
 /* The batch that a block works on, and which block of its operation it is. */

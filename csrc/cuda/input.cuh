@@ -12,7 +12,7 @@ FNN_DEVICE uint16_t keep_bits(uint32_t threshold, int panel, int row, uint32_t s
                                      (uint32_t)FNN_STREAM_DROPOUT << 16 | (uint32_t)layer};
         uint32_t words[4];
         fnn_philox_block(words, counter, seed);
-#pragma unroll
+FNN_UNROLL_GPU
         for (int i = 0; i < 4; i++) {
             bits |= (uint32_t)((words[i] & 0xffff) < threshold) << (8 * half + 2 * i);
             bits |= (uint32_t)((words[i] >> 16) < threshold) << (8 * half + 2 * i + 1);

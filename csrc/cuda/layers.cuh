@@ -18,17 +18,17 @@ template <class T> FNN_DEVICE void forward(const op &o, const here *h) {
     tile_at<T>(h, o.n_out, &row, &column);
     if (row >= h->rows) return;
     float acc[T::TM][T::TN];
-#pragma unroll
+FNN_UNROLL_GPU
     for (int j = 0; j < T::TN; j++) {
         const int panel = column / 16 + j;
         const float bias = panel < panels_of(o.n_out) ? v16_load(o.b + panel * 16) : 0.0f;
-#pragma unroll
+FNN_UNROLL_GPU
         for (int i = 0; i < T::TM; i++) acc[i][j] = bias;
     }
     product<T, ALONG_K, ACROSS>(acc, {o.x, h->capacity, h->rows}, {o.w, o.n_in, o.n_out}, row, column, o.n_in);
-#pragma unroll
+FNN_UNROLL_GPU
     for (int j = 0; j < T::TN; j++)
-#pragma unroll
+FNN_UNROLL_GPU
         for (int i = 0; i < T::TM; i++) {
             const int panel = column / 16 + j, r = own_row<T>(row, i);
             if (panel >= panels_of(o.n_out) || r >= h->rows) continue;
@@ -49,9 +49,9 @@ template <class T> FNN_DEVICE void backward_input(const op &o, const here *h) {
     if (row >= h->rows) return;
     float acc[T::TM][T::TN] = {};
     product<T, ALONG_K, ALONG_K>(acc, {o.x, h->capacity, h->rows}, {o.w, o.n_in, o.n_in}, row, column, o.n_out);
-#pragma unroll
+FNN_UNROLL_GPU
     for (int j = 0; j < T::TN; j++)
-#pragma unroll
+FNN_UNROLL_GPU
         for (int i = 0; i < T::TM; i++) {
             const int panel = column / 16 + j, r = own_row<T>(row, i);
             if (panel >= panels_of(o.n_in) || r >= h->rows) continue;
@@ -59,7 +59,8 @@ template <class T> FNN_DEVICE void backward_input(const op &o, const here *h) {
             const m16 kept = m16_from_bits(o.keep != NULL ? o.keep[at] : 0xffff);
             const v16 scaled = v16_mul(v16_add(acc[i][j], 0.0f), o.scale);
             const v16 gradient = v16_select(kept, scaled, 0.0f);
-            v16_store(o.out + at * 16, through_activation(gradient, v16_load(o.y + at * 16), o.activation));
+            const v16 dx = through_activation(gradient, v16_load(o.y + at * 16), o.activation);
+            v16_store(o.out + at * 16, panel * 16 + fnn_lane() < o.n_in ? dx : 0.0f); /* else padded weights move */
         }
 }
 
@@ -92,9 +93,9 @@ template <class T> FNN_DEVICE void backward_weight(const op &o, const here *h) {
     float acc[T::TM][T::TN] = {};
     product<T, ACROSS, ACROSS>(acc, {o.x, h->capacity, o.n_in}, {o.y, h->capacity, o.n_out}, row, column, h->rows);
     const fnn_sink sink = sink_of(o, h);
-#pragma unroll
+FNN_UNROLL_GPU
     for (int j = 0; j < T::TN; j++)
-#pragma unroll
+FNN_UNROLL_GPU
         for (int i = 0; i < T::TM; i++) {
             const int panel = column / 16 + j, input = own_row<T>(row, i);
             if (panel < panels_of(o.n_out) && input < o.n_in)
@@ -108,7 +109,7 @@ FNN_DEVICE void backward_bias(const op &o, const here *h) {
     if (panel >= panels_of(o.n_out)) return;
     const float *dy = o.y + (int64_t)panel * h->capacity * 16;
     v16 sum = 0.0f;
-#pragma unroll 8
+FNN_UNROLL_BY(8)
     for (int i = 0; i < h->rows; i++) sum = v16_add(sum, v16_load(dy + i * 16));
     const fnn_sink sink = sink_of(o, h);
     deliver(&sink, panel * 16, v16_add(sum, 0.0f));

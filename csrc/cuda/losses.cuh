@@ -97,8 +97,8 @@ FNN_DEVICE void tally(const op &o, const here *h) {
     double all = at->metrics.loss;
     for (int first = 0; first < h->rows; first += o.group) {
         double sum = 0.0;
-        const int end = least(first + o.group, h->rows);
-#pragma unroll 8
+        const int end = smaller_of(first + o.group, h->rows);
+FNN_UNROLL_BY(8)
         for (int i = first; i < end; i++) sum = __dadd_rn(sum, (double)o.losses[i]);
         all = __dadd_rn(all, sum);
         if (at->losses != NULL) at->losses[h->step - at->since] = __ddiv_rn(sum, (double)h->rows);

@@ -36,7 +36,7 @@ FNN_DEVICE void squares(const op &o, const here *h) {
     const int slot = (h->block * (int)blockDim.x + (int)threadIdx.x) / 16;
     const int64_t begin = (int64_t)slot * FNN_SLOT, end = begin + FNN_SLOT < o.n ? begin + FNN_SLOT : o.n;
     double sum = 0.0;
-#pragma unroll 4
+FNN_UNROLL_BY(4)
     for (int64_t at = begin; at < end; at += 16) {
         const double g = (double)v16_load(o.g + at);
         sum = __dadd_rn(sum, __dmul_rn(g, g));
@@ -61,7 +61,7 @@ FNN_DEVICE void bound_norm(const op &o, const here *h) {
 /* The norm of this lane's unit. */
 FNN_DEVICE v16 norm_of(const float *w, int n_in) {
     v16 sum = 0.0f;
-#pragma unroll 8
+FNN_UNROLL_BY(8)
     for (int k = 0; k < n_in; k++) {
         const v16 each = v16_load(w + k * 16);
         sum = v16_fma(each, each, sum);

@@ -56,7 +56,7 @@ FNN_DEVICE void copy_chunk(float *to, const operand &from, int first, int k0, in
 template <class T, int M, int Stride>
 FNN_DEVICE void load_across(float f[M], const float *from, int first, int k) {
     constexpr int wide = Stride == 1 && M % 4 == 0 ? 4 : 1;
-#pragma unroll
+FNN_UNROLL_GPU
     for (int m = 0; m < M; m += wide) {
         const int i = first + m * Stride;
         const float *place = from + (i / 16 * T::KC + k) * 16 + i % 16;
@@ -73,13 +73,13 @@ FNN_DEVICE void load_across(float f[M], const float *from, int first, int k) {
 template <class T, lie L, int N, int M, int Stride>
 FNN_DEVICE void load_four(float f[4][M], const float *from, int first, int k) {
     if constexpr (L == ALONG_K) {
-#pragma unroll
+FNN_UNROLL_GPU
         for (int m = 0; m < M; m++) {
             const float4 four = *(const float4 *)(from + (k / 16 * N + first + m * Stride) * 20 + k % 16);
             f[0][m] = four.x, f[1][m] = four.y, f[2][m] = four.z, f[3][m] = four.w;
         }
     } else {
-#pragma unroll
+FNN_UNROLL_GPU
         for (int q = 0; q < 4; q++) load_across<T, M, Stride>(f[q], from, first, k + q);
     }
 }
@@ -108,18 +108,18 @@ FNN_DEVICE void product(float acc[T::TM][T::TN], const operand &a, const operand
         }
         __pipeline_commit();
         const float *from = stages + c % T::STAGES * T::CHUNK;
-        const int here = least(T::KC, n_k - c * T::KC);
-#pragma unroll 4
+        const int here = smaller_of(T::KC, n_k - c * T::KC);
+FNN_UNROLL_BY(4)
         for (int k = 0; k < here; k += 4) {
             float fa[4][T::TM], fb[4][T::TN];
             load_four<T, A, T::ROWS, T::TM, 1>(fa, from, first, k);
             load_four<T, B, T::COLUMNS, T::TN, 16>(fb, from + b_at, lane, k);
-#pragma unroll
+FNN_UNROLL_GPU
             for (int q = 0; q < 4; q++) {
                 if (k + q >= here) break;
-#pragma unroll
+FNN_UNROLL_GPU
                 for (int i = 0; i < T::TM; i++)
-#pragma unroll
+FNN_UNROLL_GPU
                     for (int j = 0; j < T::TN; j++) acc[i][j] = __fmaf_rn(fa[q][i], fb[q][j], acc[i][j]);
             }
         }

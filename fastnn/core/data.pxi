@@ -17,6 +17,7 @@ cdef class Data:
     cdef Net net
     cdef readonly object x, y  # x: rows, or (starts, columns, values) of a sparse matrix
     cdef readonly object weights
+    cdef object on_device  # a copy where the network is mirrored
 
     def __cinit__(self, Net net not None, x, y=None, loss=None, str x_name="x", str y_name="y", weights=None):
         self.net = net
@@ -96,6 +97,12 @@ cdef class Data:
         """Whether find_zeros found enough of them."""
         return self.bits != NULL
 
+    cdef copy(self):
+        """Where the network is mirrored; made once."""
+        if self.on_device is None or self.on_device.device != self.net.mirror.device:
+            self.on_device = self.net.mirror.copy(<uintptr_t>&self.c)
+        return self.on_device
+
     cdef tuple kind(self):
         """What a plan has to suit."""
         return self.c.x_type, self.bits != NULL, self.sparse.most
@@ -103,7 +110,7 @@ cdef class Data:
     def find_zeros(self, int n_threads=1):
         """Finds, once, where x is not zero, if the first layer gains by skipping the rest."""
         cdef fnn_status status
-        if self.is_searched or self.c.n_rows == 0:
+        if self.is_searched or self.c.n_rows == 0 or self.net.mirror is not None:
             return
         with nogil:
             status = fnn_bits_create(&self.bits, &self.c, &self.net.c.input, SKIP_DENSITY, n_threads)

@@ -56,6 +56,9 @@ cdef class Net:
     cdef list ties  # None: no layer is another network's too
     cdef Plan pass_plan
     cdef Predictor own_predictor
+    cdef readonly object mirror  # what computes in its place on a GPU, or None
+    cdef bint is_behind  # the mirror's parameters are the newer ones
+    cdef bint is_ahead  # params are
 
     def __cinit__(self, int64_t n_in, double scale, double offset, input_dropout, layers, same_as=()):
         """same_as: of each layer, 0 or 1 + the earlier layer whose parameters it uses; (): all have their own."""
@@ -96,6 +99,16 @@ cdef class Net:
         raise TypeError("variables cannot be copied or pickled alone; their Network can, and their values as arrays")
 
     @property
+    def address(self):
+        """Of the description, for a mirror."""
+        return <uintptr_t>self.c
+
+    def set_mirror(self, mirror):
+        """From now on the mirror computes.  Once, after the masks were set."""
+        self.mirror = mirror
+        self.is_ahead = True
+
+    @property
     def n_in(self):
         return self.c.input.n_in
 
@@ -128,9 +141,34 @@ cdef class Net:
     cdef int pull(self) except -1:
         """Called with the lock held, before parameters are used."""
         cdef Tie tie
+        if self.is_behind:
+            self.mirror.download(<uintptr_t>self.params)
+            self.is_behind = False
         if self.ties is not None:
             for tie in self.ties:
-                tie.pull(self.params)
+                self.is_ahead |= tie.pull(self.params)
+        return 0
+
+    cdef int reflect(self) except -1:
+        """The same before the mirror uses them."""
+        if self.ties is not None:
+            self.pull()
+        if self.is_ahead:
+            self.mirror.upload(<uintptr_t>self.params)
+            self.is_ahead = False
+        return 0
+
+    cdef int reflected(self, const uint8_t *changed) except -1:
+        """The same after the mirror has changed them."""
+        self.is_behind = True
+        if self.ties is not None:
+            self.pull()
+            self.push(changed)
+        return 0
+
+    cdef int refuse_custom(self, Criterion criterion) except -1:
+        if self.mirror is not None and criterion.function is not None:
+            raise ValueError("loss must be one of the library's for a network on a GPU, got a custom one")
         return 0
 
     cdef int push(self, const uint8_t *changed) except -1:
@@ -178,6 +216,7 @@ cdef class Net:
         with self.lock:
             self.pull()
             fnn_pack(self.params + place, &view[0, 0], rows, n_out)
+            self.is_ahead = True
             for tie in self.ties or ():
                 if tie.layer == layer:
                     tie.push(self.params)
@@ -185,6 +224,7 @@ cdef class Net:
     def is_finite(self):
         """Whether no parameter is infinite or NaN."""
         with self.lock:
+            self.pull()
             return bool(fnn_is_finite(self.params, self.c.n_floats))
 
     def histogram(self, int layer, str which, const double[::1] edges):
@@ -224,7 +264,7 @@ cdef class Net:
         """link(network(x)), float32 (n, n_out), in prediction mode, on up to n_threads threads."""
         cdef Py_buffer view
         cdef Predictor predictor
-        if isinstance(x, Data) or is_csr(x):
+        if isinstance(x, Data) or is_csr(x) or self.mirror is not None:
             return self.predict_data(x if isinstance(x, Data) else Data(self, x), link, n_threads)
         borrow_rows(&view, x, self.c.input.n_in)
         try:
@@ -244,6 +284,10 @@ cdef class Net:
         n_threads = fnn_threads_worth(self.c, min(data.c.n_rows, PASS_ROWS), n_threads)
         while row < data.c.n_rows:
             with self.lock:
+                if self.mirror is not None:
+                    self.reflect()
+                    row = self.mirror.predict(data.copy(), c_link, BUDGET_NS, row, <uintptr_t>&view[0, 0])
+                    continue
                 plan = self.plan_for_pass(n_threads, data)
                 self.pull()
                 with nogil:
@@ -267,6 +311,10 @@ cdef class Net:
                 outs[<int64_t>layer] = &view[0, 0] if data.c.n_rows > 0 else NULL
             while row < data.c.n_rows:
                 with self.lock:
+                    if self.mirror is not None:
+                        self.reflect()
+                        row = self.mirror.activities(data.copy(), BUDGET_NS, row, <uintptr_t>outs)
+                        continue
                     plan = self.plan_for_pass(n_threads, data)
                     self.pull()
                     with nogil:
@@ -286,9 +334,16 @@ cdef class Net:
         cdef int64_t row = 0
         cdef Plan plan
         metrics.loss, metrics.hits, metrics.rows = so_far
+        self.refuse_custom(criterion)
         criterion.prepare(data, PASS_ROWS, None)
         while row < data.c.n_rows:
             with self.lock:
+                if self.mirror is not None:
+                    self.reflect()
+                    row = self.mirror.evaluate(
+                        data.copy(), <uintptr_t>&criterion.c, BUDGET_NS, row, <uintptr_t>&metrics
+                    )
+                    continue
                 plan = self.plan_for_pass(n_threads, data)
                 self.pull()
                 with nogil:
@@ -309,20 +364,30 @@ cdef class Net:
         cdef bint is_drawn = dropout is not None
         cdef uint64_t seed
         cdef uint32_t step
-        cdef Plan plan = Plan(self, data.c.n_rows, True, n_threads, data)
+        cdef Plan plan
         cdef float *block = <float *>fnn_alloc(self.c.n_gradients * sizeof(float))
         if block == NULL:
             check(FNN_ERR_MEMORY)
         try:
-            if poison is not None:
-                plan.poison(poison)
+            self.refuse_custom(criterion)
             seed, step = dropout or (0, 0)
-            criterion.prepare(data, data.c.n_rows, None)
-            with self.lock:
-                self.pull()
-                with nogil:
-                    fnn_gradients(plan.c, self.params, &data.c, criterion.c, is_drawn, seed, step, block, &metrics)
-            criterion.finish()
+            if self.mirror is not None:
+                with self.lock:
+                    self.reflect()
+                    self.mirror.gradients(
+                        data.copy(), <uintptr_t>&criterion.c, is_drawn, seed, step, <uintptr_t>block,
+                        <uintptr_t>&metrics, poison,
+                    )
+            else:
+                plan = Plan(self, data.c.n_rows, True, n_threads, data)
+                if poison is not None:
+                    plan.poison(poison)
+                criterion.prepare(data, data.c.n_rows, None)
+                with self.lock:
+                    self.pull()
+                    with nogil:
+                        fnn_gradients(plan.c, self.params, &data.c, criterion.c, is_drawn, seed, step, block, &metrics)
+                criterion.finish()
             owners = [i for i in range(self.c.n_layers) if self.c.layers[<int64_t>i].same_as == 0]
             return metrics.loss, [self.unpack(block, i, which) for i in owners for which in "Wb"]
         finally:

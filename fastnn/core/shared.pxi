@@ -31,11 +31,13 @@ cdef class Tie:
         self.version = -1  # none yet
 
     cdef int pull(self, float *params) except -1:
-        if self.version != self.shared.version:
-            with self.shared.lock:
-                memcpy(params + self.start, self.shared.values, self.n_bytes)
-                self.version = self.shared.version
-        return 0
+        """Whether there was something new."""
+        if self.version == self.shared.version:
+            return 0
+        with self.shared.lock:
+            memcpy(params + self.start, self.shared.values, self.n_bytes)
+            self.version = self.shared.version
+        return 1
 
     cdef int push(self, const float *params) except -1:
         with self.shared.lock:

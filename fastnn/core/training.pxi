@@ -43,12 +43,15 @@ cdef class Training:
     cdef double norms
     cdef public object step, epoch
     cdef tuple blocks
+    cdef object mirrored  # the state where the network is mirrored, or None
+    cdef bint is_behind  # that one is newer
 
     def __cinit__(self, Net net not None, loss, seed, *, bint is_sum=False, str update="sgd", float momentum=0.0, double beta1=0.0,
                   double beta2=0.0, float epsilon=0.0, float decay=0.0, restraints=(), float clip_value=0.0,
                   float clip_norm=0.0):
         self.net = net
         self.criterion = Criterion(loss, is_sum)
+        net.refuse_custom(self.criterion)
         self.update = UPDATES[update]
         self.momentum = momentum
         self.beta1, self.beta2, self.epsilon = beta1, beta2, epsilon
@@ -84,6 +87,7 @@ cdef class Training:
         cdef float *block
         state = {}
         with self.net.lock:
+            self.pull()
             for at, name in enumerate(self.blocks):
                 block = self.state + at * self.net.c.n_floats
                 state[name] = [self.net.unpack(block, layer, which) for layer in own for which in "Wb"]
@@ -99,7 +103,16 @@ cdef class Training:
         cdef const float[:, ::1] view = np.ascontiguousarray(value).reshape(rows, n_out)
         place += self.blocks.index(name) * self.net.c.n_floats
         with self.net.lock:
+            self.pull()
             fnn_pack(self.state + place, &view[0, 0], rows, n_out)
+            self.mirrored = None
+
+    cdef int pull(self) except -1:
+        """As Net.pull, for the state."""
+        if self.is_behind:
+            self.mirrored.download(<uintptr_t>self.state)
+            self.is_behind = False
+        return 0
 
     def penalty(self):
         """What the restraints add to the loss, at the parameters as they are."""
@@ -108,6 +121,8 @@ cdef class Training:
             return fnn_penalty(self.net.c, self.net.params, self.restraints)
 
     cdef int make_plan(self, int64_t n_batch, int n_threads, Data data) except -1:
+        if self.net.mirror is not None:
+            return 0
         if self.plan is None or self.plan.suits != (n_batch, n_threads, isa(), data.kind()):
             self.plan = Plan(self.net, n_batch, True, n_threads, data)
         return 0
@@ -127,9 +142,23 @@ cdef class Training:
         epoch.first_step = self.step
         return 0
 
-    cdef fnn_status run_steps(self, fnn_epoch *epoch, int n_threads) except *:
+    cdef fnn_status run_mirrored(self, fnn_epoch *epoch, data) except *:
+        """As many as the budget allows, on the device where the network is mirrored."""
+        with self.net.lock:
+            self.net.reflect()
+            if self.mirrored is None and self.blocks:
+                self.mirrored = self.net.mirror.state(len(self.blocks))
+                self.mirrored.upload(<uintptr_t>self.state)
+            is_finite = self.net.mirror.train(data, self.mirrored, <uintptr_t>epoch, BUDGET_NS)
+            self.is_behind = self.mirrored is not None
+            self.net.reflected(epoch.trainable)
+        return FNN_OK if is_finite else FNN_ERR_DIVERGED
+
+    cdef fnn_status run_steps(self, fnn_epoch *epoch, int n_threads, Data data) except *:
         """As many as the budget allows."""
         cdef fnn_status status = FNN_OK
+        if self.net.mirror is not None:
+            return self.run_mirrored(epoch, data.copy())
         with self.net.lock:
             self.net.pull()
             with nogil:
@@ -187,7 +216,7 @@ cdef class Training:
                 began = perf_counter()
                 if pace is not None:
                     threads = pace.threads
-                status = self.run_steps(&epoch, threads)
+                status = self.run_steps(&epoch, threads, data)
                 if self.criterion.error is not None:
                     break
                 if status == FNN_ERR_DIVERGED:
