@@ -53,15 +53,17 @@ static void forward_layer(const batch *b, int64_t l, const float *x, const fnn_w
     const float *w = b->params + layer->w, *bias = b->params + layer->b;
     const uint16_t *keep = draws(b, &layer->dropout) ? memory->keep : NULL;
     const float scale = scale_of(b, &layer->dropout);
+    fnn_activation activation = layer->activation;
+    activation.with_slope = b->is_backward && fnn_keeps_slope(activation);
     if (l > 0 || plan->way == DENSE)
-        kernels->dense_forward(memory->out, memory->y, x, w, bias, keep, scale, layer->activation, own_work(plan, me),
+        kernels->dense_forward(memory->out, memory->y, x, w, bias, keep, scale, activation, own_work(plan, me),
                                b->n_rows, layer->n_in, layer->n_out, me->part);
     else if (plan->way == SKIPPING)
-        kernels->skip_forward(memory->out, memory->y, &plan->skip, w, bias, keep, scale, layer->activation, b->n_rows,
+        kernels->skip_forward(memory->out, memory->y, &plan->skip, w, bias, keep, scale, activation, b->n_rows,
                               layer->n_in, layer->n_out, me->part);
     else
         kernels->sparse_forward(memory->out, memory->y, b->data, b->rows, b->first, w, bias, keep, scale,
-                                layer->activation, own_cursors(plan, me), b->n_rows, layer->n_in, layer->n_out,
+                                activation, own_cursors(plan, me), b->n_rows, layer->n_in, layer->n_out,
                                 me->part);
 }
 

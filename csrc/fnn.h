@@ -108,6 +108,7 @@ typedef enum fnn_function {
 typedef struct fnn_activation {
     fnn_function function;
     float a, b;
+    int with_slope; /* of a forward kernel that has two places for results: leave the slope in y, for a backward pass */
 } fnn_activation;
 
 /* Whether a forward pass keeps the slope itself for the backward pass: that of the others is a function of the

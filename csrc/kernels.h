@@ -108,7 +108,7 @@ struct fnn_kernels {
                          int64_t n, fnn_part part);
 
     /* y = activation(x W + b);  out = keep ? y * scale : 0, all kept where keep is NULL; y and out may be the same.
-     * If they are not, and fnn_keeps_slope(activation), y is that slope instead: what a backward pass asks for.
+     * If they are not, and activation.with_slope (where fnn_keeps_slope), y is that slope instead.
      * work: fnn_product_work(n_batch, n_in) floats of this part's own. */
     void (*dense_forward)(float *out, float *y, const float *x, const float *w, const float *b, const uint16_t *keep,
                           float scale, fnn_activation activation, float *work, int64_t n_batch, int64_t n_in,

@@ -48,6 +48,7 @@ cdef extern from "kernels.h" nogil:
         fnn_function function
         float a
         float b
+        int with_slope
 
     ctypedef enum fnn_link:
         FNN_IDENTITY

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from . import _checks, _places, losses
+from ._devices import place
 from .layers import Layer
 from .network import Network
 from .scopes import Scope
@@ -42,9 +43,10 @@ def to_contents(net: Network) -> tuple[dict[str, str], dict[str, NDArray[Any]]]:
 
 
 def from_contents(
-    metadata: Mapping[str, str], tensors: Mapping[str, NDArray[Any]], path: str | os.PathLike[str]
+    metadata: Mapping[str, str], tensors: Mapping[str, NDArray[Any]], path: str | os.PathLike[str], device: str
 ) -> Network:
-    """The network of a file's contents; path: for messages."""
+    """The network of a file's contents, on that device; path: for messages."""
+    device = place(device).device
     try:
         config = json.loads(metadata.get(_FORMAT, "null"))
     except json.JSONDecodeError as error:
@@ -57,7 +59,7 @@ def from_contents(
     try:
         scope = Scope(config["scope"]) if config.get("scope") is not None else None
         layers = _with_masks(_places.from_config(config["layers"]), config["n_in"], scope, tensors)
-        net = Network(config["n_in"], layers, scope=scope, seed=config["seed"])
+        net = Network(config["n_in"], layers, scope=scope, seed=config["seed"], device=device)
         net.link = _checks.choice("link", config["link"], losses.LINKS) if config["link"] is not None else None
         net.metadata.update(config.get("metadata", {}))
         for name, variable in net.variables.items():

@@ -109,21 +109,21 @@ class Checkpoint(Callback):
             os.unlink(steps[step])
 
 
-def load_trainer(path: Path) -> Trainer:
+def load_trainer(path: Path, *, device: str = "cpu:0") -> Trainer:
     """The trainer that ``Trainer.save`` or a Checkpoint wrote, with its network; of a folder, its latest checkpoint.
 
     Going on gives the bits, and but for seconds the history, of a training that never stopped, with the same data and
     ``fit`` arguments. One that was saved within an epoch, by EveryNSteps or after Ctrl-C, goes on with the next epoch.
     Callbacks given to the next ``fit`` take the states that were saved: each that of its class and, where a class has
     several, by their order; states that none takes are left behind. Schedules and the like of your own must have been
-    defined, their module imported.
-    OSError: no such file, or it cannot be read. ValueError: it is damaged, or no saved trainer.
+    defined, their module imported. device: where the network is to live; the bits are the same on any.
+    OSError: no such file, or it cannot be read. ValueError: it is damaged, or no saved trainer; or device is missing.
     """
     from ._network_file import from_contents
 
     path = Checkpoint.latest(path) if os.path.isdir(path) else path
     file = _read(path)
-    network = from_contents(file.metadata, file.tensors, path)
+    network = from_contents(file.metadata, file.tensors, path, device)
     try:
         return _trainer(network, file)
     except (KeyError, TypeError, ValueError) as error:

@@ -348,14 +348,16 @@ class Network:
         write_atomically(path, c_source(self, check_name(stem if name is None else name)).encode())
 
 
-def load(path: str | os.PathLike[str]) -> Network:
+def load(path: str | os.PathLike[str], *, device: str = "cpu:0") -> Network:
     """The network that ``Network.save`` wrote, or that of a trainer which ``Trainer.save`` or a Checkpoint wrote.
 
-    OSError: no such file, or it cannot be read. ValueError: it is damaged, or not a network of this library.
+    device: where it is to live, whatever the one that was saved lived on.
+    OSError: no such file, or it cannot be read. ValueError: it is damaged, or not a network of this library; or device
+    is missing.
     """
     from ._network_file import from_contents
 
-    return from_contents(*read_safetensors(path, "network"), path)
+    return from_contents(*read_safetensors(path, "network"), path, device)
 
 
 def _threads_allowed(num_threads: int | None) -> int:

@@ -61,6 +61,14 @@ def test_activities_have_the_same_bits(isa: str) -> None:
     assert net.activities(pixels)["second"].tobytes() == once["second"].tobytes()
 
 
+@pytest.mark.parametrize("activation", ["gelu", "silu", "softplus"])
+def test_those_before_a_naive_dropout_are_no_slopes(activation: str) -> None:
+    layers = [fnn.Dense(5, activation, name="first"), NAIVE, fnn.Dense(2)]
+    nets = [fnn.Network(N_IN, some, seed=1) for some in (layers, [layers[0], fnn.Dense(2)])]
+    scaled, plain = (net.activities(X, ["first"])["first"] for net in nets)
+    np.testing.assert_array_equal(scaled, plain)
+
+
 def test_no_rows_have_activities_too() -> None:
     assert {name: a.shape for name, a in make_net().activities(X[:0]).items()} == {
         "first": (0, 33),

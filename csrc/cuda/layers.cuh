@@ -35,7 +35,7 @@ FNN_UNROLL_GPU
             const int64_t at = (int64_t)panel * h->capacity + r;
             v16 slope;
             const v16 activity = activate(v16_add(acc[i][j], 0.0f), o.activation, &slope);
-            v16_store(o.y + at * 16, o.with_slope ? slope : activity);
+            v16_store(o.y + at * 16, o.activation.with_slope ? slope : activity);
             if (o.out == o.y && o.scale == 1.0f) continue;
             const m16 kept = m16_from_bits(o.keep != NULL ? o.keep[at] : 0xffff);
             v16_store(o.out + at * 16, v16_select(kept, v16_mul(activity, o.scale), 0.0f));

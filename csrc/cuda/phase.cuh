@@ -67,7 +67,6 @@ typedef struct op {
     uint32_t threshold;
     int layer; /* numbers the dropout's stream */
     fnn_activation activation;
-    int with_slope; /* OP_FORWARD: y gets the slope, not the activity */
     fnn_link link;
     fnn_loss loss;
     double input_scale, input_offset;

@@ -155,7 +155,7 @@ void add_forward(program *to, const fnn_cuda_plan *plan, const float *params, in
         o.keep = keep_of(plan, l, buffer, is_drawn);
         o.scale = scale_of(&layer->dropout, is_drawn);
         o.activation = layer->activation;
-        o.with_slope = is_backward && fnn_keeps_slope(layer->activation);
+        o.activation.with_slope = is_backward && fnn_keeps_slope(layer->activation);
         new_phase(to, plan);
         add(to, plan, o);
     }

@@ -19,14 +19,14 @@ FNN_INLINE void forward_tile(float *out, float *y, const uint16_t *keep, float s
 static void forward_epilogue(float *out, float *y, const uint16_t *keep, float scale, fnn_activation activation,
                              int64_t n_batch, const tile t) {
     const float a = activation.a, b = activation.b;
-#define FNN_FORWARD(f, with_slope) forward_tile(out, y, keep, scale, (fnn_activation){f, a, b}, n_batch, t, with_slope)
+#define FNN_FORWARD(f, with_slope) forward_tile(out, y, keep, scale, (fnn_activation){f, a, b, 0}, n_batch, t, with_slope)
 #define FNN_FORWARD_CASE(f)                                                                                            \
     case f:                                                                                                            \
         FNN_FORWARD(f, 0);                                                                                             \
         break;
 #define FNN_FORWARD_SLOPE_CASE(f)                                                                                      \
     case f:                                                                                                            \
-        if (out != y)                                                                                                  \
+        if (out != y && activation.with_slope)                                                                         \
             FNN_FORWARD(f, 1);                                                                                         \
         else                                                                                                           \
             FNN_FORWARD(f, 0);                                                                                         \
@@ -83,7 +83,7 @@ FNN_INLINE void backward_tile(const epilogue *e, const fnn_activation activation
 static void finish_backward_input(const epilogue *e, int64_t n_batch, const tile t) {
     const float a = e->activation.a, b = e->activation.b;
 #define FNN_BACKWARD_CASE(f)                                                                                           \
-    case f: backward_tile(e, (fnn_activation){f, a, b}, n_batch, t); break;
+    case f: backward_tile(e, (fnn_activation){f, a, b, 0}, n_batch, t); break;
     switch (e->activation.function) {
         FNN_EACH_PLAIN(FNN_BACKWARD_CASE)
         FNN_EACH_KEEPING_SLOPE(FNN_BACKWARD_CASE)

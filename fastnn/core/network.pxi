@@ -21,6 +21,7 @@ cdef fnn_activation activation_of(description) except *:
     if len(constants) != count:
         raise ValueError(f"activation {name!r} must have {count} constants, got {len(constants)}")
     activation.a, activation.b = (*constants, 0.0, 0.0)[:2]
+    activation.with_slope = False
     return activation
 
 

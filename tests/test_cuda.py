@@ -1,0 +1,323 @@
+"""Networks on a GPU: the bits of the CPU. Without a GPU the same device code runs emulated (FASTNN_CUDA=emulate)."""
+
+from __future__ import annotations
+
+import copy
+import logging
+import pathlib
+import sys
+from typing import Any
+
+import numpy as np
+import pytest
+import scipy.sparse
+
+import fastnn as fnn
+from fastnn import _core
+
+needs_cuda = pytest.mark.skipif(not fnn.cuda.is_available(), reason="there is no CUDA module, or no GPU")
+IS_EMULATED = fnn.cuda.is_available() and fnn.cuda.device_name(0) == "emulated on the host"
+
+N, N_IN, N_OUT = 45, 21, 5
+RANDOM = np.random.default_rng(3)
+X = (RANDOM.integers(0, 4, (N, N_IN)) * (RANDOM.random((N, N_IN)) < 0.5)).astype(np.uint8)
+LABELS = RANDOM.integers(0, N_OUT, N)
+VALUES = RANDOM.normal(size=(N, N_OUT)).astype(np.float32)
+DEVICES = ("cpu:0", "gpu:0")
+
+
+def layers(*hidden: Any, last: Any = None, first: Any = None) -> list[Any]:
+    return [first or fnn.Rescaling(0.25, 0.125), *hidden, last or fnn.Dense(N_OUT)]
+
+
+def trained(
+    device: str, stack: list[Any], x: Any = X, y: Any = LABELS, fit: dict[str, Any] | None = None, **trainer: Any
+) -> tuple[fnn.Network, fnn.Trainer]:
+    """After two epochs of five steps, the last of them smaller."""
+    net = fnn.Network(x.shape[1], copy.deepcopy(stack), seed=7, device=device)
+    assert net.device == device
+    coach = fnn.Trainer(net, **({"optimizer": fnn.SGD(0.1)} | trainer))
+    coach.fit(x, y, **({"epochs": 2, "batch_size": 10} | (fit or {})))
+    return net, coach
+
+
+def check(stack: list[Any], x: Any = X, y: Any = LABELS, fit: dict[str, Any] | None = None, **trainer: Any) -> None:
+    """That both devices come to the same bits, in all that they say."""
+    (a, coach_a), (b, coach_b) = (trained(device, stack, x, y, fit, **trainer) for device in DEVICES)
+    np.testing.assert_array_equal(a.get_flat(), b.get_flat(), strict=True)
+    measured = {"seconds", "samples_per_second"}
+    for name in set(coach_a.history) - measured:
+        assert coach_a.history[name] == coach_b.history[name], name
+    np.testing.assert_array_equal(coach_a.batch_losses, coach_b.batch_losses)
+    states = [coach._training.get_state() for coach in (coach_a, coach_b)]
+    for name, arrays in states[0].items():
+        for one, other in zip(arrays, states[1][name], strict=True):
+            np.testing.assert_array_equal(one, other, strict=True)
+    np.testing.assert_array_equal(a(x), b(x), strict=True)
+    for name, activity in a.activities(x).items():
+        np.testing.assert_array_equal(activity, b.activities(x)[name], strict=True)
+    assert coach_a.evaluate(x, y) == coach_b.evaluate(x, y)
+    loss = trainer.get("loss")
+    for name, gradient in a.gradients(x, y, loss=loss).items():
+        np.testing.assert_array_equal(gradient, b.gradients(x, y, loss=loss)[name], strict=True)
+
+
+# ---- the same bits ----
+
+ACTIVATIONS = ["linear", "sigmoid", "tanh", "relu", "elu", "leaky_relu", "gelu", "silu", "softplus"]
+
+
+@needs_cuda
+@pytest.mark.parametrize("activation", [*ACTIVATIONS, fnn.activations.Linear(0.5, 0.25)])
+def test_activations(activation: Any) -> None:
+    check(layers(fnn.Dense(18, activation), fnn.Dense(16, activation)))
+
+
+@needs_cuda
+@pytest.mark.parametrize(
+    ("loss", "y"),
+    [
+        ("softmax_cross_entropy", LABELS),
+        ("softmax_cross_entropy", np.eye(N_OUT, dtype=np.float32)[LABELS] * 0.5 + 0.1),
+        ("sigmoid_cross_entropy", (VALUES > 0).astype(np.float32)),
+        ("squared_error", VALUES),
+        ("absolute_error", VALUES),
+        (fnn.losses.Huber(0.5), VALUES),
+        ("poisson", np.abs(VALUES)),
+    ],
+)
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+def test_losses(loss: Any, y: Any, reduction: str) -> None:
+    check(layers(fnn.Dense(7, "tanh")), y=y, loss=loss, reduction=reduction, optimizer=fnn.SGD(0.01))
+
+
+OPTIMIZERS = [
+    fnn.SGD(0.1, momentum=0.9),
+    fnn.SGD(0.1, momentum=0.9, nesterov=True),
+    fnn.SGD(fnn.LinearWarmup(0.2, warmup_steps=4, total_steps=10)),
+    fnn.SGD(0.1, weight_decay=0.01),
+    fnn.Adam(0.01),
+    fnn.Adam(0.01, weight_decay=0.1),
+    fnn.RMSProp(0.01),
+    fnn.RMSProp(0.01, momentum=0.5),
+]
+
+
+@needs_cuda
+@pytest.mark.parametrize("optimizer", OPTIMIZERS, ids=repr)
+@pytest.mark.parametrize("extra", [{}, {"clip_norm": 0.5, "clip_value": 0.1}], ids=["fused", "clipped"])
+def test_optimizers(optimizer: Any, extra: Any) -> None:
+    check(layers(fnn.Dense(18, "relu")), optimizer=optimizer, **extra)
+
+
+@needs_cuda
+@pytest.mark.parametrize("regularizer", [fnn.L2(0.05), fnn.L1(0.02)], ids=repr)
+def test_regularizers(regularizer: Any) -> None:
+    check(layers(fnn.Dense(18, "relu")), regularizer=regularizer)
+
+
+@needs_cuda
+@pytest.mark.parametrize("naive", [False, True])
+def test_dropout(naive: bool) -> None:
+    drop = fnn.Dropout(0.7, naive=naive)
+    check(layers(drop, fnn.Dense(33, "gelu"), drop, fnn.Dense(8, "relu"), drop))
+
+
+@needs_cuda
+def test_max_norm_masks_and_a_large_norm() -> None:
+    mask = (RANDOM.random((N_IN, 18)) < 0.5).astype(np.float32)
+    stack = layers(fnn.Dense(18, "relu", mask=mask, constraint=fnn.MaxNorm(0.5)))
+    check([*stack[:-1], fnn.Dense(N_OUT, constraint=fnn.MaxNorm(0.25))])
+    check(stack, clip_norm=0.1)
+    huge = layers(fnn.Dense(18, "relu", initializer=fnn.initializers.RandomNormal(stddev=1e25), constraint=fnn.MaxNorm(0.5)))
+    check(huge, optimizer=fnn.SGD(1e-30))
+
+
+@needs_cuda
+def test_shared_and_frozen_layers() -> None:
+    shared = fnn.Dense(12, "tanh", name="shared")
+    check(layers(fnn.Dense(12, "relu"), shared, shared), optimizer=fnn.SGD(0.1, momentum=0.5))
+    flats = []
+    for device in DEVICES:
+        net = fnn.Network(N_IN, layers(fnn.Dense(18, "relu", name="first")), seed=7, device=device)
+        net.variables["first/W"].trainable = False
+        before = net.variables["first/W"].value
+        fnn.Trainer(net).fit(X, LABELS, batch_size=10)
+        np.testing.assert_array_equal(net.variables["first/W"].value, before)
+        flats.append(net.get_flat())
+    np.testing.assert_array_equal(*flats)
+
+
+@needs_cuda
+def test_a_layer_of_two_networks_on_two_devices() -> None:
+    shared = fnn.Dense(12, "relu", name="shared")
+    nets = [fnn.Network(N_IN, layers(shared, fnn.Dense(4, "tanh")), device=device) for device in DEVICES]
+    fnn.Trainer(nets[1]).fit(X, LABELS, batch_size=10)
+    np.testing.assert_array_equal(nets[0].variables["shared/W"].value, nets[1].variables["shared/W"].value)
+    nets[0].variables["shared/W"] = np.full((N_IN, 12), 0.5)
+    np.testing.assert_array_equal(*(net.activities(X)["shared"] for net in nets))
+
+
+@needs_cuda
+@pytest.mark.parametrize("kind", ["float32", "float64", "lists", "file"])
+def test_inputs(kind: str, tmp_path: pathlib.Path) -> None:
+    x: Any = X.astype(np.float64 if kind == "float64" else np.float32)
+    first = None
+    if kind == "lists":
+        x, first = scipy.sparse.csr_matrix(x), fnn.Rescaling(0.25)
+    if kind == "file":
+        np.save(tmp_path / "x.npy", X)
+        x = np.load(tmp_path / "x.npy", mmap_mode="r")
+    check(layers(fnn.Dense(18, "relu"), first=first), x=x) if kind != "file" else check_file(x)
+
+
+def check_file(x: Any) -> None:
+    flats = [trained(device, layers(fnn.Dense(18, "relu")), x)[0].get_flat() for device in DEVICES]
+    in_memory, _ = trained("gpu:0", layers(fnn.Dense(18, "relu")))
+    np.testing.assert_array_equal(flats[0], flats[1])
+    np.testing.assert_array_equal(flats[0], in_memory.get_flat())
+
+
+@needs_cuda
+@pytest.mark.parametrize(
+    "fit", [{"shuffle": False}, {"batch_size": 1}, {"batch_size": N}, {"drop_last": True}, {"batch_size": 64}], ids=repr
+)
+def test_batches(fit: Any) -> None:
+    check(layers(fnn.Dense(18, "relu"), fnn.Dense(3, "sigmoid")), fit=fit)
+
+
+@needs_cuda
+def test_weights_validation_and_metrics() -> None:
+    weights = RANDOM.random(N)
+    fit = {"sample_weight": weights, "class_weight": {1: 3.0}, "validation_data": (X[:20], LABELS[:20])}
+    check(layers(fnn.Dense(18, "relu")), fit=fit | {"metrics": ["top_2_accuracy"]})
+
+
+@needs_cuda
+@pytest.mark.parametrize("widths", [(), (130,), (97, 65), (16, 16, 16, 16)])
+def test_shapes(widths: tuple[int, ...]) -> None:
+    """Products of all sizes of tiles; one and many layers."""
+    check(layers(*(fnn.Dense(n, "relu") for n in widths)))
+
+
+@needs_cuda
+def test_many_outputs() -> None:
+    """Too many for the columns of sixteen rows to lie in shared memory."""
+    labels = RANDOM.integers(0, 700, N)
+    check(layers(fnn.Dense(9, "relu"), last=fnn.Dense(700)), y=labels, fit={"epochs": 1, "batch_size": 20})
+
+
+@needs_cuda
+def test_many_rows_of_a_pass() -> None:
+    x = np.resize(X, (600, N_IN))
+    y = np.resize(LABELS, 600)
+    nets = [fnn.Network(N_IN, layers(fnn.Dense(18, "relu")), seed=1, device=device) for device in DEVICES]
+    assert fnn.Trainer(nets[0]).evaluate(x, y) == fnn.Trainer(nets[1]).evaluate(x, y)
+    np.testing.assert_array_equal(nets[0].predict_proba(x), nets[1].predict_proba(x))
+
+
+@needs_cuda
+@pytest.mark.parametrize("byte", [0x00, 0xFF])
+def test_what_memory_held_changes_nothing(byte: int) -> None:
+    net = fnn.Network(N_IN, layers(fnn.Dense(18, "gelu")), seed=1, device="gpu:0")
+    data = _core.Data(net._net, X, LABELS, "softmax_cross_entropy")
+    plain = net._net.gradients(data, "softmax_cross_entropy", 1)
+    poisoned = net._net.gradients(data, "softmax_cross_entropy", 1, poison=byte)
+    for one, other in zip(plain[1], poisoned[1], strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+# ---- as a user meets it ----
+
+
+@needs_cuda
+@pytest.mark.parametrize("way", [DEVICES, DEVICES[::-1]])
+def test_a_checkpoint_moves_between_devices(way: tuple[str, str], tmp_path: pathlib.Path) -> None:
+    stack = layers(fnn.Dropout(0.8), fnn.Dense(18, "relu"))
+    options: dict[str, Any] = {"optimizer": fnn.Adam(0.01), "fit": {"epochs": 1, "batch_size": 10}}
+    straight, coach = trained(way[0], stack, **options)
+    coach.save(tmp_path / "half.safetensors")
+    coach.fit(X, LABELS, batch_size=10)
+    again = fnn.load_trainer(tmp_path / "half.safetensors", device=way[1])
+    assert again.network.device == way[1]
+    again.fit(X, LABELS, batch_size=10)
+    np.testing.assert_array_equal(again.network.get_flat(), straight.get_flat())
+    straight.save(tmp_path / "net.safetensors")
+    other = fnn.load(tmp_path / "net.safetensors", device=way[1])
+    assert other.device == way[1]
+    np.testing.assert_array_equal(other(X), straight(X))
+
+
+@needs_cuda
+def test_variables_and_histograms_follow() -> None:
+    net, _ = trained("gpu:0", layers(fnn.Dense(18, "relu", name="first")))
+    values = np.full((N_IN, 18), 0.5, np.float32)
+    net.variables["first/W"] = values
+    np.testing.assert_array_equal(net.variables["first/W"].value, values)
+    np.testing.assert_array_equal(copy.deepcopy(net)(X), net(X))
+    net.set_flat(np.zeros(net.get_flat().size))
+    assert (net(X) == 0).all()
+
+
+@needs_cuda
+def test_a_training_that_diverges_keeps_what_was_good() -> None:
+    flats = []
+    for device in DEVICES:
+        net = fnn.Network(N_IN, layers(fnn.Dense(18, "relu"), first=fnn.Rescaling(1e15)), seed=1, device=device)
+        coach = fnn.Trainer(net, loss="squared_error", optimizer=fnn.SGD(1.0))
+        with pytest.raises(FloatingPointError, match="the loss is not finite in epoch 1, step"):
+            coach.fit(X, VALUES, batch_size=10, epochs=3)
+        flats.append((coach.step, net.get_flat()))
+    assert flats[0][0] == flats[1][0]
+    np.testing.assert_array_equal(flats[0][1], flats[1][1])
+
+
+@needs_cuda
+def test_hooks_within_an_epoch() -> None:
+    everything = []
+    for device in DEVICES:
+        seen: list[Any] = []
+        watch = fnn.EveryNSteps(2, lambda coach, step, to=seen: to.append((step, coach.network.get_flat())))  # type: ignore[misc]
+        trained(device, layers(fnn.Dense(6, "relu")), fit={"callbacks": [watch]})
+        everything.append(seen)
+    assert [step for step, _ in everything[0]] == [step for step, _ in everything[1]] != []
+    for (_, one), (_, other) in zip(*everything, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+@needs_cuda
+def test_what_a_gpu_lacks_says_so() -> None:
+    net = fnn.Network(N_IN, layers(), device="gpu:0")
+    custom = fnn.losses.CustomLoss(lambda outputs, y: (outputs[:, 0], outputs))
+    with pytest.raises(ValueError, match="loss must be one of the library's for a network on a GPU, got a custom one"):
+        fnn.Trainer(net, loss=custom)
+    with pytest.raises(ValueError, match=r"device must be 'cpu:0' for a predictor, got 'gpu:0'"):
+        net.predictor(1)
+    with pytest.raises(ValueError, match=r"device must be one of cpu:0, gpu:0.*, got 'gpu:99'"):
+        fnn.Network(N_IN, layers(), device="gpu:99")
+
+
+@needs_cuda
+def test_soft_placement_takes_a_gpu_that_there_is(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING, "fastnn"):
+        assert fnn.Network(N_IN, layers(), device="gpu", allow_soft_placement=True).device == "gpu:0"
+    assert not caplog.records
+
+
+# ---- without a GPU ----
+
+
+def test_a_network_of_the_cpu_asks_no_driver() -> None:
+    import subprocess
+
+    code = "import sys, fastnn as f; f.Network(2, [f.Dense(1)]); sys.exit('fastnn._cuda' in sys.modules)"
+    assert subprocess.run([sys.executable, "-P", "-c", code]).returncode == 0
+
+
+@pytest.mark.skipif(not IS_EMULATED, reason="there is no emulated CUDA module")
+def test_no_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FASTNN_EMULATE_DEVICES", "0")
+    assert not fnn.cuda.is_available()
+    assert fnn.cuda.why_unavailable() == "no CUDA-capable device is detected"
+    with pytest.raises(ValueError, match=r"\(no GPU: no CUDA-capable device is detected\), got 'gpu:0'"):
+        fnn.Network(N_IN, layers(), device="gpu:0")
