@@ -229,6 +229,22 @@ static __global__ void copy_ahead(floats a) {
     a.at[i] = (float)(ok && to[64 + i] == (float)(64 + i));
 }
 
+/* at[i] = the sum of from[32 chunk + i] over eight chunks, three of which are on their way at a time. */
+static __global__ void add_chunks(floats a) {
+    float *to = shared_floats(), sum = 0.0f;
+    const unsigned i = threadIdx.x;
+    for (unsigned chunk = 0; chunk < 8 + 2; chunk++) {
+        if (chunk < 8) __pipeline_memcpy_async(to + chunk % 3 * 32 + i, a.from + chunk * 32 + i, 4);
+        __pipeline_commit();
+        if (chunk < 2) continue;
+        __pipeline_wait_prior(2);
+        __syncthreads();
+        sum += to[(chunk - 2) % 3 * 32 + (i + 1) % 32];
+        __syncthreads();
+    }
+    a.at[(i + 1) % 32] = sum;
+}
+
 static __global__ void copy_with_zeros(floats a) {
     float *to = shared_floats();
     __pipeline_memcpy_async(to, a.from + 4, 16, 8);
@@ -250,9 +266,12 @@ static __global__ void copy_and_leave(floats a) {
 }
 
 static void copies(void) {
-    const floats a = new_floats(96);
+    const floats a = new_floats(256);
     OK(launch(copy_ahead, 1, 32, a, 96 * sizeof(float)));
     for (float ok : fetch(a.at, 32)) EXPECT(ok == 1.0f);
+    OK(launch(add_chunks, 1, 32, a, 96 * sizeof(float)));
+    const std::vector<float> sums = fetch(a.at, 32);
+    for (int i = 0; i < 32; i++) EXPECT(sums[(size_t)i] == (float)(32 * 28 + 8 * i));
     OK(launch(copy_with_zeros, 1, 1, a, 8 * sizeof(float)));
     const std::vector<float> values = fetch(a.at, 7);
     EXPECT(values[0] == 4 && values[1] == 5 && values[2] == 0 && values[3] == 0);
@@ -533,14 +552,35 @@ static const struct {
     const char *name;
     void (*run)(void);
 } CASES[] = {
-#define CASE(name) {#name, name}
-    CASE(indices),          CASE(orders),        CASE(barriers),       CASE(missing_barrier),
-    CASE(any_of_a_block),   CASE(shared_poison), CASE(last_of_shared), CASE(copies),
-    CASE(arithmetic),       CASE(devices),       CASE(no_devices),     CASE(memory),
-    CASE(errors),           CASE(events),        CASE(limits),         CASE(graphs),
-    CASE(captures),         CASE(threads),       CASE(two_barriers),   CASE(returned_threads),
-    CASE(beyond_shared),    CASE(before_shared), CASE(beyond_a_block), CASE(copy_of_12_bytes),
-    CASE(copy_to_unaligned), CASE(copy_from_unaligned), CASE(copy_to_elsewhere),
+#define CASE(name)                                                                                                     \
+    { #name, name }
+    CASE(indices),
+    CASE(orders),
+    CASE(barriers),
+    CASE(missing_barrier),
+    CASE(any_of_a_block),
+    CASE(shared_poison),
+    CASE(last_of_shared),
+    CASE(copies),
+    CASE(arithmetic),
+    CASE(devices),
+    CASE(no_devices),
+    CASE(memory),
+    CASE(errors),
+    CASE(events),
+    CASE(limits),
+    CASE(graphs),
+    CASE(captures),
+    CASE(threads),
+    CASE(two_barriers),
+    CASE(returned_threads),
+    CASE(beyond_shared),
+    CASE(before_shared),
+    CASE(beyond_a_block),
+    CASE(copy_of_12_bytes),
+    CASE(copy_to_unaligned),
+    CASE(copy_from_unaligned),
+    CASE(copy_to_elsewhere),
 };
 
 int main(int n, char **words) {

@@ -1,4 +1,4 @@
-/* block.cpp: a launch of the emulation: blocks, their threads as fibers, barriers, shared memory, asynchronous copies. */
+/* block.cpp: a launch: blocks, their threads as fibers, barriers, shared memory, asynchronous copies. */
 #include "block.h"
 
 #include <stdarg.h>
@@ -289,8 +289,7 @@ void fnn_emulated_wait(size_t groups) {
 /* ---- blocks ---- */
 
 static uint3 place_of(size_t i, dim3 extent) {
-    return {(unsigned)(i % extent.x), (unsigned)(i / extent.x % extent.y),
-            (unsigned)(i / extent.x / extent.y)};
+    return {(unsigned)(i % extent.x), (unsigned)(i / extent.x % extent.y), (unsigned)(i / extent.x / extent.y)};
 }
 
 static void run_block(size_t threads) {

@@ -1,6 +1,6 @@
-/* cuda_pipeline.h: asynchronous copies to shared memory, emulated as asynchronously as they may be: a copy that is asked
- * for poisons where it goes, and happens when its thread waits for its group; one that nobody waits for never does.  So
- * a missing wait, and a missing barrier before memory is used again, leave NaN behind. */
+/* cuda_pipeline.h: asynchronous copies to shared memory, emulated as asynchronously as they may be: a copy that is
+ * asked for poisons where it goes, and happens when its thread waits for its group; one that nobody waits for never
+ * does.  So a missing wait, and a missing barrier before memory is used again, leave NaN behind. */
 #ifndef FNN_HOST_CUDA_PIPELINE_H
 #define FNN_HOST_CUDA_PIPELINE_H
 

@@ -5,10 +5,10 @@
  * barriers, in an order that is shuffled anew after each.  What breaks the rules ends the process with a message.
  *
  * It proves: indices; that results need no order of threads or blocks; barriers, where a missing one matters to some
- * order (try seeds), and that all threads of a block come to the same one; waits for asynchronous copies, and that these
- * are aligned and lead to shared memory; that shared memory, device memory and a copy's place are written before they
- * are read (they hold NaN until then); that nothing is written just outside a block's shared memory or a block of device
- * memory, and that the host's copies stay within one; shared memory that was asked for.
+ * order (try seeds), and that all threads of a block come to the same one; waits for asynchronous copies, and that
+ * these are aligned and lead to shared memory; that shared memory, device memory and a copy's place are written before
+ * they are read (they hold NaN until then); that nothing is written just outside a block's shared memory or a block of
+ * device memory, and that the host's copies stay within one; shared memory that was asked for.
  *
  * It cannot see: races between blocks, or between launches of different streams, except by their order; threads of a
  * warp that rely on running together; what a stream has not done yet, as all work is done when it is given; time,
@@ -49,7 +49,7 @@ struct alignas(16) float4 {
 };
 static inline float4 make_float4(float x, float y, float z, float w) { return {x, y, z, w}; }
 
-/* ---- what a kernel sees -------------------------------------------------------------------------------------------- */
+/* ---- what a kernel sees ---- */
 
 struct fnn_emulated_place {
     uint3 thread, block, block_dim, grid_dim;
@@ -133,32 +133,34 @@ FNN_EMULATED_MIN_MAX(long long)
 FNN_EMULATED_MIN_MAX(unsigned long long)
 #undef FNN_EMULATED_MIN_MAX
 
-/* ---- the runtime's types: values as CUDA's -------------------------------------------------------------------------- */
+/* ---- the runtime's types: values as CUDA's ---- */
 
 #define FNN_EMULATED_ERRORS(each)                                                                                      \
-    each(cudaSuccess, 0, "no error")                                                                                   \
-    each(cudaErrorInvalidValue, 1, "invalid argument")                                                                 \
-    each(cudaErrorMemoryAllocation, 2, "out of memory")                                                                \
-    each(cudaErrorInitializationError, 3, "initialization error")                                                      \
-    each(cudaErrorInvalidConfiguration, 9, "invalid configuration argument")                                           \
-    each(cudaErrorInvalidPitchValue, 12, "invalid pitch argument")                                                     \
-    each(cudaErrorInvalidMemcpyDirection, 21, "invalid copy direction for memcpy")                                     \
-    each(cudaErrorInsufficientDriver, 35, "CUDA driver version is insufficient for CUDA runtime version")              \
-    each(cudaErrorInvalidDeviceFunction, 98, "invalid device function")                                                \
-    each(cudaErrorNoDevice, 100, "no CUDA-capable device is detected")                                                 \
-    each(cudaErrorInvalidDevice, 101, "invalid device ordinal")                                                        \
-    each(cudaErrorNoKernelImageForDevice, 209, "no kernel image is available for execution on the device")             \
-    each(cudaErrorInvalidResourceHandle, 400, "invalid resource handle")                                               \
-    each(cudaErrorIllegalState, 401, "the operation cannot be performed in the present state")                         \
-    each(cudaErrorNotReady, 600, "device not ready")                                                                   \
-    each(cudaErrorIllegalAddress, 700, "an illegal memory access was encountered")                                     \
-    each(cudaErrorLaunchFailure, 719, "unspecified launch failure")                                                    \
-    each(cudaErrorNotSupported, 801, "operation not supported")                                                        \
-    each(cudaErrorStreamCaptureUnsupported, 900, "operation not permitted when stream is capturing")                   \
-    each(cudaErrorStreamCaptureInvalidated, 901, "operation failed due to a previous error during capture")            \
-    each(cudaErrorStreamCaptureWrongThread, 908,                                                                       \
-         "attempt to terminate a thread-local capture sequence from another thread")                                   \
-    each(cudaErrorUnknown, 999, "unknown error")
+    each(cudaSuccess, 0, "no error") each(cudaErrorInvalidValue, 1, "invalid argument") each(                          \
+        cudaErrorMemoryAllocation, 2, "out of memory") each(cudaErrorInitializationError, 3, "initialization error")   \
+        each(cudaErrorInvalidConfiguration, 9, "invalid configuration argument") each(cudaErrorInvalidPitchValue, 12,  \
+                                                                                      "invalid pitch argument")        \
+            each(cudaErrorInvalidMemcpyDirection, 21, "invalid copy direction for memcpy") each(                       \
+                cudaErrorInsufficientDriver, 35,                                                                       \
+                "CUDA driver version is insufficient for CUDA runtime version") each(cudaErrorInvalidDeviceFunction,   \
+                                                                                     98, "invalid device function")    \
+                each(cudaErrorNoDevice, 100, "no CUDA-capable device is detected") each(                               \
+                    cudaErrorInvalidDevice, 101,                                                                       \
+                    "invalid device ordinal") each(cudaErrorNoKernelImageForDevice, 209,                               \
+                                                   "no kernel image is available for execution on the device")         \
+                    each(cudaErrorInvalidResourceHandle, 400, "invalid resource handle") each(                         \
+                        cudaErrorIllegalState, 401, "the operation cannot be performed in the present state")          \
+                        each(cudaErrorNotReady, 600, "device not ready") each(                                         \
+                            cudaErrorIllegalAddress, 700, "an illegal memory access was encountered")                  \
+                            each(cudaErrorLaunchFailure, 719, "unspecified launch failure") each(                      \
+                                cudaErrorNotSupported, 801,                                                            \
+                                "operation not supported") each(cudaErrorStreamCaptureUnsupported, 900,                \
+                                                                "operation not permitted when stream is capturing")    \
+                                each(cudaErrorStreamCaptureInvalidated, 901,                                           \
+                                     "operation failed due to a previous error during capture")                        \
+                                    each(cudaErrorStreamCaptureWrongThread, 908,                                       \
+                                         "attempt to terminate a thread-local capture sequence from another thread")   \
+                                        each(cudaErrorUnknown, 999, "unknown error")
 
 typedef enum cudaError {
 #define FNN_EMULATED_ERROR(name, value, text) name = value,
@@ -201,7 +203,8 @@ typedef struct cudaDeviceProp {
     int warpSize, maxThreadsPerBlock, major, minor, multiProcessorCount;
 } cudaDeviceProp;
 
-/* ---- the runtime's calls --------------------------------------------------------------------------------------------- */
+/* ---- the runtime's calls
+ * --------------------------------------------------------------------------------------------- */
 
 const char *cudaGetErrorName(cudaError_t error);
 const char *cudaGetErrorString(cudaError_t error);
