@@ -203,8 +203,7 @@ typedef struct cudaDeviceProp {
     int warpSize, maxThreadsPerBlock, major, minor, multiProcessorCount;
 } cudaDeviceProp;
 
-/* ---- the runtime's calls
- * --------------------------------------------------------------------------------------------- */
+/* ---- the runtime's calls ---- */
 
 const char *cudaGetErrorName(cudaError_t error);
 const char *cudaGetErrorString(cudaError_t error);
