@@ -5,8 +5,8 @@ Every C file gets baseline flags, except the kernel tables in csrc/isa, each of 
 FASTNN_OPENMP=0   build without OpenMP (threads are then plain pthreads); 1: fail if OpenMP does not work
 FASTNN_WERROR=1   warnings are errors
 FASTNN_DEBUG=1    assertions, no optimisation
-FASTNN_CUDA=1     build the CUDA module too, with nvcc (NVCC, or CUDA_HOME/bin, or PATH); emulate: the same sources by the
-                  C++ compiler, for tests without a GPU; 0, auto or nothing: no CUDA module, so that wheels stay small
+FASTNN_CUDA=1     build the CUDA module too, with nvcc (NVCC, or CUDA_HOME/bin, or PATH); emulate: the same sources by
+                  the C++ compiler, for tests without a GPU; 0: no CUDA module, as by default: wheels stay small
 FASTNN_CUDA_ARCHS=80,90,100,120   for which GPUs; the last one's code is kept for newer ones too
 """
 
@@ -81,8 +81,8 @@ def nvcc() -> list[str]:
     codes = [f"-gencode=arch=compute_{arch},code=sm_{arch}" for arch in archs]
     codes.append(f"-gencode=arch=compute_{archs[-1]},code=compute_{archs[-1]}")
     strict = ["-Werror", "all-warnings"] if "-Werror" in WARNINGS else []
-    host = "-fPIC,-fvisibility=hidden,-ffp-contract=off,-fno-fast-math"
-    return [path, "-std=c++17", "-O3", "-fmad=false", *codes, "-t0", "-Xfatbin=-compress-all", *strict, f"-Xcompiler={host}"]
+    host = "-Xcompiler=-fPIC,-fvisibility=hidden,-ffp-contract=off,-fno-fast-math"
+    return [path, "-std=c++17", "-O3", "-fmad=false", *codes, "-t0", "-Xfatbin=-compress-all", *strict, host]
 
 
 class BuildExt(build_ext):
@@ -182,8 +182,8 @@ cuda = Extension(
     define_macros=core.define_macros,
     py_limited_api=LIMITED_API,
 )
-if CUDA not in ("0", "1", "auto", "emulate"):
-    raise CompileError(f"FASTNN_CUDA must be 0, 1, auto or emulate, got {CUDA!r}")
+if CUDA not in ("0", "1", "emulate"):
+    raise CompileError(f"FASTNN_CUDA must be 0, 1 or emulate, got {CUDA!r}")
 
 setup(
     ext_modules=cythonize([core, cuda] if CUDA in ("1", "emulate") else [core], build_dir="build/cython"),

@@ -6,6 +6,8 @@ import xml.etree.ElementTree as ET
 ALLOWED = {
     "FASTNN_DATA names no MNIST",
     "this machine has no GPU",
+    "there is no CUDA module, or no GPU",
+    "there is no emulated CUDA module",
     "jax is not installed",
     "tensorflow is not installed",
     "onnx is not installed, which makes the model",

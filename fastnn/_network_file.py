@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from . import _checks, _places, losses
-from ._devices import place
+from . import _checks, _devices, _places, losses
 from .layers import Layer
 from .network import Network
 from .scopes import Scope
@@ -46,7 +45,7 @@ def from_contents(
     metadata: Mapping[str, str], tensors: Mapping[str, NDArray[Any]], path: str | os.PathLike[str], device: str
 ) -> Network:
     """The network of a file's contents, on that device; path: for messages."""
-    device = place(device).device
+    device = _devices.place(device).device
     try:
         config = json.loads(metadata.get(_FORMAT, "null"))
     except json.JSONDecodeError as error:

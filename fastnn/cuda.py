@@ -1,6 +1,6 @@
 """NVIDIA GPUs: how many there are, and why there is none. Asking touches no driver that is not there.
 
-The CUDA module is built on demand (README): ``FASTNN_CUDA=1 pip install .``. Nothing here imports it before it is asked.
+The CUDA module is built on demand: ``FASTNN_CUDA=1 pip install .``. Nothing imports it before it is asked for.
 """
 
 from __future__ import annotations

@@ -320,7 +320,7 @@ class Network:
         """For copies and pickles, which are networks of their own, as from a file."""
         from ._network_file import from_contents, to_contents
 
-        return from_contents, (*to_contents(self), "pickle")
+        return from_contents, (*to_contents(self), "pickle", self.device)
 
     def to_onnx(self, path: str | os.PathLike[str]) -> None:
         """Writes the network as an ONNX model for other runtimes, replacing path only when it is complete.

@@ -248,7 +248,7 @@ def test_recipes_are_those_of_the_book():
     assert (rates[0], rates[200], rates.argmax()) == (np.float32(0.05), np.float32(0.5), 200)
     assert rates[-1] == pytest.approx(0.5 / 800)
     best = mlp.best(0.05, 100, 0)
-    assert best.network.n_parameters == 784 * 1024 + 1024 + 1024 * 1024 + 1024 + 1024 * 10 + 10
+    assert best.network.n_parameters == 784 * 2048 + 2048 + 2048 * 2048 + 2048 + 2048 * 10 + 10
     assert best.optimizer == fnn.SGD(
         fnn.LinearWarmup(0.05, warmup_steps=10, total_steps=100), momentum=0.9, nesterov=True
     )

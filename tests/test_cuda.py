@@ -14,6 +14,7 @@ import scipy.sparse
 
 import fastnn as fnn
 from fastnn import _core
+from fastnn.book import logistic, mlp
 
 needs_cuda = pytest.mark.skipif(not fnn.cuda.is_available(), reason="there is no CUDA module, or no GPU")
 IS_EMULATED = fnn.cuda.is_available() and fnn.cuda.device_name(0) == "emulated on the host"
@@ -129,7 +130,9 @@ def test_max_norm_masks_and_a_large_norm() -> None:
     stack = layers(fnn.Dense(18, "relu", mask=mask, constraint=fnn.MaxNorm(0.5)))
     check([*stack[:-1], fnn.Dense(N_OUT, constraint=fnn.MaxNorm(0.25))])
     check(stack, clip_norm=0.1)
-    huge = layers(fnn.Dense(18, "relu", initializer=fnn.initializers.RandomNormal(stddev=1e25), constraint=fnn.MaxNorm(0.5)))
+    huge = layers(
+        fnn.Dense(18, "relu", initializer=fnn.initializers.RandomNormal(stddev=1e25), constraint=fnn.MaxNorm(0.5))
+    )
     check(huge, optimizer=fnn.SGD(1e-30))
 
 
@@ -295,6 +298,12 @@ def test_what_a_gpu_lacks_says_so() -> None:
         net.predictor(1)
     with pytest.raises(ValueError, match=r"device must be one of cpu:0, gpu:0.*, got 'gpu:99'"):
         fnn.Network(N_IN, layers(), device="gpu:99")
+
+
+@needs_cuda
+@pytest.mark.parametrize("build", [mlp.fast, mlp.best, mlp.listing, logistic.listing])
+def test_the_book_on_a_gpu(build: Any) -> None:
+    assert build(0.1, 10, 0, "gpu:0").network.device == "gpu:0"
 
 
 @needs_cuda

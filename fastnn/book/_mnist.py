@@ -70,7 +70,17 @@ def run(arguments: argparse.Namespace) -> None:
     for seed, writers in zip(seeds, all_writers, strict=True):
         if len(seeds) > 1:
             say(f"Seed: {seed}")
-        results.append(_run.train(recipe, data, seed=seed, num_threads=arguments.threads, say=say, callbacks=writers))
+        results.append(
+            _run.train(
+                recipe,
+                data,
+                seed=seed,
+                num_threads=arguments.threads,
+                device=arguments.device,
+                say=say,
+                callbacks=writers,
+            )
+        )
     _say_summary(results, data)
     if arguments.plot is not None:
         _plot(arguments, results, data)

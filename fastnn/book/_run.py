@@ -15,11 +15,11 @@ Say = Callable[[str], None]
 class Recipe:
     """A way to train a system.
 
-    build(learning_rate, steps, seed) gives the Trainer; steps are those of the whole training, and a schedule takes
-    learning_rate as its peak. differs: how this departs from the book's listing, but for the numbers below.
+    build(learning_rate, steps, seed, device) gives the Trainer; steps are those of the whole training, and a schedule
+    takes learning_rate as its peak. differs: how this departs from the book's listing, but for the numbers below.
     """
 
-    build: Callable[[float, int, int], fnn.Trainer]
+    build: Callable[[float, int, int, str], fnn.Trainer]
     epochs: int
     batch_size: int
     learning_rate: float
@@ -58,6 +58,7 @@ def train(
     *,
     seed: int,
     num_threads: int | None,
+    device: str = "cpu:0",
     say: Say,
     callbacks: Sequence[fnn.Callback] = (),
 ) -> Result:
@@ -66,7 +67,7 @@ def train(
     FloatingPointError: the training diverged.
     """
     n_steps = len(data.train) // recipe.batch_size if recipe.drop_last else -(-len(data.train) // recipe.batch_size)
-    trainer = recipe.build(recipe.learning_rate, recipe.epochs * n_steps, seed)
+    trainer = recipe.build(recipe.learning_rate, recipe.epochs * n_steps, seed, device)
     history = trainer.fit(
         data.train.x,
         data.train.y,

@@ -16,13 +16,13 @@ TITLE = "Logistic regression"
 LISTED = {"epochs": 1000, "batch_size": 100, "learning_rate": 0.01}
 
 
-def inference(seed: int) -> fnn.Network:
+def inference(seed: int, device: str = "cpu:0") -> fnn.Network:
     """W and b zero at first."""
     layers = [
         fnn.Rescaling(1 / 255),
         fnn.Dense(10, "softmax", initializer="zeros", name="logistic"),
     ]
-    return fnn.Network(784, layers, seed=seed)
+    return fnn.Network(784, layers, seed=seed, device=device)
 
 
 def loss() -> fnn.losses.Loss:
@@ -34,8 +34,8 @@ def training(net: fnn.Network, loss: fnn.losses.Loss, learning_rate: float) -> f
     return fnn.Trainer(net, loss, fnn.SGD(learning_rate))
 
 
-def listing(learning_rate: float, steps: int, seed: int) -> fnn.Trainer:
-    return training(inference(seed), loss(), learning_rate)
+def listing(learning_rate: float, steps: int, seed: int, device: str = "cpu:0") -> fnn.Trainer:
+    return training(inference(seed, device), loss(), learning_rate)
 
 
 RECIPES = {

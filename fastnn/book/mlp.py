@@ -11,7 +11,7 @@ TITLE = "Multilayer perceptron"
 LISTED = {"epochs": 300, "batch_size": 100, "learning_rate": 0.01}
 
 
-def listing(learning_rate: float, steps: int, seed: int) -> fnn.Trainer:
+def listing(learning_rate: float, steps: int, seed: int, device: str = "cpu:0") -> fnn.Trainer:
     """As the book has it: He initialisation, zero biases, ReLU on the output too, a constant rate."""
     layers = [
         fnn.Rescaling(1 / 255),
@@ -19,11 +19,11 @@ def listing(learning_rate: float, steps: int, seed: int) -> fnn.Trainer:
         fnn.Dense(256, "relu", initializer="he", name="hidden_2"),
         fnn.Dense(10, "relu", initializer="he", name="output"),
     ]
-    net = fnn.Network(784, layers, seed=seed)
+    net = fnn.Network(784, layers, seed=seed, device=device)
     return fnn.Trainer(net, loss="softmax_cross_entropy", optimizer=fnn.SGD(learning_rate))
 
 
-def fast(learning_rate: float, steps: int, seed: int) -> fnn.Trainer:
+def fast(learning_rate: float, steps: int, seed: int, device: str = "cpu:0") -> fnn.Trainer:
     """The same network with linear logits, and a rate that is high in the middle of the training and 0 at its end."""
     layers = [
         fnn.Rescaling(1 / 255),
@@ -31,24 +31,24 @@ def fast(learning_rate: float, steps: int, seed: int) -> fnn.Trainer:
         fnn.Dense(256, "relu", name="hidden_2"),
         fnn.Dense(10, name="output"),
     ]
-    net = fnn.Network(784, layers, seed=seed)
+    net = fnn.Network(784, layers, seed=seed, device=device)
     rate = fnn.LinearWarmup(learning_rate, start=learning_rate / 10, warmup_steps=steps // 5, total_steps=steps)
     return fnn.Trainer(net, loss="softmax_cross_entropy", optimizer=fnn.SGD(rate))
 
 
-def best(learning_rate: float, steps: int, seed: int) -> fnn.Trainer:
+def best(learning_rate: float, steps: int, seed: int, device: str = "cpu:0") -> fnn.Trainer:
     """A wider network, held back by dropout and max-norm (chapter 2), with Nesterov momentum."""
     norm = fnn.MaxNorm(3.0)
     layers = [
         fnn.Rescaling(1 / 255),
         fnn.Dropout(0.8),
-        fnn.Dense(1024, "relu", constraint=norm, name="hidden_1"),
+        fnn.Dense(2048, "relu", constraint=norm, name="hidden_1"),
         fnn.Dropout(0.5),
-        fnn.Dense(1024, "relu", constraint=norm, name="hidden_2"),
+        fnn.Dense(2048, "relu", constraint=norm, name="hidden_2"),
         fnn.Dropout(0.5),
         fnn.Dense(10, constraint=norm, name="output"),
     ]
-    net = fnn.Network(784, layers, seed=seed)
+    net = fnn.Network(784, layers, seed=seed, device=device)
     rate = fnn.LinearWarmup(learning_rate, warmup_steps=steps // 10, total_steps=steps)
     return fnn.Trainer(net, loss="softmax_cross_entropy", optimizer=fnn.SGD(rate, momentum=0.9, nesterov=True))
 
@@ -71,7 +71,7 @@ RECIPES = {
         batch_size=100,
         learning_rate=0.03,
         differs=(
-            "hidden layers of 1024 units, not 256",
+            "hidden layers of 2048 units, not 256",
             "linear logits, no ReLU on the output",
             "dropout keeps 0.8 of the inputs and 0.5 of the hidden units",
             "max-norm keeps the weights of each unit within a norm of 3",
