@@ -288,11 +288,11 @@ cdef class Net:
                 if self.mirror is not None:
                     self.reflect()
                     row = self.mirror.predict(data.copy(), c_link, BUDGET_NS, row, <uintptr_t>&view[0, 0])
-                    continue
-                plan = self.plan_for_pass(n_threads, data)
-                self.pull()
-                with nogil:
-                    fnn_predict(plan.c, self.params, &data.c, c_link, BUDGET_NS, &row, &view[0, 0])
+                else:
+                    plan = self.plan_for_pass(n_threads, data)
+                    self.pull()
+                    with nogil:
+                        fnn_predict(plan.c, self.params, &data.c, c_link, BUDGET_NS, &row, &view[0, 0])
             PyErr_CheckSignals()
         return out
 
@@ -315,11 +315,11 @@ cdef class Net:
                     if self.mirror is not None:
                         self.reflect()
                         row = self.mirror.activities(data.copy(), BUDGET_NS, row, <uintptr_t>outs)
-                        continue
-                    plan = self.plan_for_pass(n_threads, data)
-                    self.pull()
-                    with nogil:
-                        fnn_activities(plan.c, self.params, &data.c, BUDGET_NS, &row, outs)
+                    else:
+                        plan = self.plan_for_pass(n_threads, data)
+                        self.pull()
+                        with nogil:
+                            fnn_activities(plan.c, self.params, &data.c, BUDGET_NS, &row, outs)
                 PyErr_CheckSignals()
         finally:
             fnn_free(outs)
@@ -344,11 +344,11 @@ cdef class Net:
                     row = self.mirror.evaluate(
                         data.copy(), <uintptr_t>&criterion.c, BUDGET_NS, row, <uintptr_t>&metrics
                     )
-                    continue
-                plan = self.plan_for_pass(n_threads, data)
-                self.pull()
-                with nogil:
-                    fnn_evaluate(plan.c, self.params, &data.c, criterion.c, BUDGET_NS, &row, &metrics)
+                else:
+                    plan = self.plan_for_pass(n_threads, data)
+                    self.pull()
+                    with nogil:
+                        fnn_evaluate(plan.c, self.params, &data.c, criterion.c, BUDGET_NS, &row, &metrics)
             if criterion.error is not None:
                 break
             PyErr_CheckSignals()

@@ -142,14 +142,14 @@ cdef class Training:
         epoch.first_step = self.step
         return 0
 
-    cdef fnn_status run_mirrored(self, fnn_epoch *epoch, data) except *:
+    cdef fnn_status run_mirrored(self, fnn_epoch *epoch, Data data) except *:
         """As many as the budget allows, on the device where the network is mirrored."""
         with self.net.lock:
             self.net.reflect()
             if self.mirrored is None and self.blocks:
                 self.mirrored = self.net.mirror.state(len(self.blocks))
                 self.mirrored.upload(<uintptr_t>self.state)
-            is_finite = self.net.mirror.train(data, self.mirrored, <uintptr_t>epoch, BUDGET_NS)
+            is_finite = self.net.mirror.train(data.copy(), self.mirrored, <uintptr_t>epoch, BUDGET_NS)
             self.is_behind = self.mirrored is not None
             self.net.reflected(epoch.trainable)
         return FNN_OK if is_finite else FNN_ERR_DIVERGED
@@ -158,7 +158,7 @@ cdef class Training:
         """As many as the budget allows."""
         cdef fnn_status status = FNN_OK
         if self.net.mirror is not None:
-            return self.run_mirrored(epoch, data.copy())
+            return self.run_mirrored(epoch, data)
         with self.net.lock:
             self.net.pull()
             with nogil:
