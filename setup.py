@@ -5,17 +5,15 @@ Every C file gets baseline flags, except the kernel tables in csrc/isa, each of 
 FASTNN_OPENMP=0   build without OpenMP (threads are then plain pthreads); 1: fail if OpenMP does not work
 FASTNN_WERROR=1   warnings are errors
 FASTNN_DEBUG=1    assertions, no optimisation
-FASTNN_CUDA=1     build the CUDA module too, with nvcc (NVCC, or CUDA_HOME/bin, or PATH); emulate: the same sources by
-                  the C++ compiler, for tests without a GPU; 0: no CUDA module, as by default: wheels stay small
-FASTNN_CUDA_ARCHS=80,90,100,120   for which GPUs; the last one's code is kept for newer ones too
+FASTNN_CUDA=1     the CUDA module too: cuda_build.py; wheels have none unless asked, so that they stay small
 """
 
 from __future__ import annotations
 
 import os
 import platform
-import shutil
 import subprocess
+import sys
 import sysconfig
 import tempfile
 from pathlib import Path
@@ -27,6 +25,9 @@ from setuptools.command.build_ext import build_ext
 from setuptools.errors import CompileError, ExecError, LinkError
 
 ROOT = Path(__file__).resolve().parent
+sys.path.insert(0, str(ROOT))  # an isolated build does not
+import cuda_build  # noqa: E402
+
 CSRC = ROOT / "csrc"
 MACHINE = platform.machine().lower()
 IS_X86 = MACHINE in ("x86_64", "amd64")
@@ -63,36 +64,12 @@ int main(void) {
 """
 
 
-# ---- the CUDA module ----
-
-CUDA = os.environ.get("FASTNN_CUDA", "0")
-CUDA_SHARES = ("arena.c", "net.c", "optimizer.c", "rng.c", "status.c")  # with the CPU's side
-EMULATOR = [os.environ.get("CXX", "c++"), "-x", "c++", "-std=c++17", "-O2", "-fPIC", "-fvisibility=hidden", "-Wall"]
-EMULATOR += ["-ffp-contract=off", "-fno-fast-math", "-DFNN_EMULATE", "-Icsrc/cuda/host"]
-
-
-def nvcc() -> list[str]:
-    """Its path and flags."""
-    home = os.environ.get("CUDA_HOME")
-    path = os.environ.get("NVCC") or shutil.which("nvcc", path=f"{home}/bin" if home else None) or shutil.which("nvcc")
-    if path is None:
-        raise CompileError("FASTNN_CUDA=1, but there is no nvcc: NVCC or CUDA_HOME tell where it is")
-    archs = os.environ.get("FASTNN_CUDA_ARCHS", "80,90,100,120").split(",")
-    codes = [f"-gencode=arch=compute_{arch},code=sm_{arch}" for arch in archs]
-    codes.append(f"-gencode=arch=compute_{archs[-1]},code=compute_{archs[-1]}")
-    strict = ["-Werror", "all-warnings"] if "-Werror" in WARNINGS else []
-    host = "-Xcompiler=-fPIC,-fvisibility=hidden,-ffp-contract=off,-fno-fast-math"
-    return [path, "-std=c++17", "-O3", "-fmad=false", *codes, "-t0", "-Xfatbin=-compress-all", *strict, host]
-
-
 class BuildExt(build_ext):
     """Compiles csrc with the flags of each file, then links the objects into the extension."""
 
     def build_extension(self, ext: Extension) -> None:
         if ext.name == "fastnn._cuda":
-            self.build_cuda(ext)
-            super().build_extension(ext)
-            return
+            return self.build_cuda(ext)
         openmp = self.openmp_flags()
         objects = [self.compile_c(path, [*BASELINE, *openmp]) for path in sorted(CSRC.glob("*.c"))]
         objects += [self.compile_c(CSRC / "isa" / name, flags) for name, flags in ISA_TABLE.items()]
@@ -112,22 +89,13 @@ class BuildExt(build_ext):
         )[0]
 
     def build_cuda(self, ext: Extension) -> None:
-        objects = [self.compile_c(CSRC / name, BASELINE) for name in CUDA_SHARES]
-        for path in [*sorted(CSRC.glob("cuda/*.cu")), *(CSRC.glob("cuda/host/*.cpp") if CUDA == "emulate" else ())]:
-            target = Path(self.build_temp) / f"cuda-{CUDA}" / f"{path.name}.o"
-            target.parent.mkdir(parents=True, exist_ok=True)
-            command = [*(EMULATOR if CUDA == "emulate" else nvcc()), "-c", str(path), "-o", str(target)]
-            self.announce(" ".join(command), level=2)
-            if subprocess.run(command).returncode != 0:
-                raise CompileError(f"FASTNN_CUDA={CUDA}, but {path.name} does not compile")
-            objects.append(str(target))
-        ext.extra_objects = objects
+        shared = [self.compile_c(CSRC / name, BASELINE) for name in cuda_build.SHARED]
+        objects, ext.extra_link_args = cuda_build.compile_cuda(self, WARNINGS)
+        ext.extra_objects = [*shared, *objects]
         ext.extra_compile_args = [*OWN_FLAGS, *BASELINE]
-        ext.extra_link_args = ["-lstdc++", "-lm", "-lpthread"]
-        if CUDA == "1":
-            static = Path(nvcc()[0]).resolve().parent.parent
-            ext.extra_link_args += [*(f"-L{folder}" for folder in static.glob("**/lib*") if folder.is_dir())]
-            ext.extra_link_args += ["-lcudart_static", "-ldl", "-lrt"]
+        forced, self.force = self.force, True  # a library from before may be that of another FASTNN_CUDA
+        super().build_extension(ext)
+        self.force = forced
 
     def openmp_flags(self) -> list[str]:
         wish = os.environ.get("FASTNN_OPENMP", "auto")
@@ -169,7 +137,7 @@ core = Extension(
     "fastnn._core",
     ["fastnn/_core.pyx"],
     include_dirs=["csrc"],
-    depends=["setup.py", "fastnn/_core.pxd", *(str(path.relative_to(ROOT)) for path in INCLUDED)],
+    depends=["setup.py", "cuda_build.py", "fastnn/_core.pxd", *(str(path.relative_to(ROOT)) for path in INCLUDED)],
     define_macros=[("Py_LIMITED_API", "0x030b0000")] if LIMITED_API else [],
     py_limited_api=LIMITED_API,
 )
@@ -182,10 +150,8 @@ cuda = Extension(
     define_macros=core.define_macros,
     py_limited_api=LIMITED_API,
 )
-if CUDA not in ("0", "1", "emulate"):
-    raise CompileError(f"FASTNN_CUDA must be 0, 1 or emulate, got {CUDA!r}")
 
 setup(
-    ext_modules=cythonize([core, cuda] if CUDA in ("1", "emulate") else [core], build_dir="build/cython"),
+    ext_modules=cythonize([core] if cuda_build.wish() == "0" else [core, cuda], build_dir="build/cython"),
     cmdclass={"build_ext": BuildExt, "bdist_wheel": BdistWheel},
 )
