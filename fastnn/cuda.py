@@ -53,10 +53,10 @@ def _find() -> tuple[ModuleType | None, str]:
     """The CUDA module, or why there is none."""
     import importlib
 
+    name = f"{__package__}._cuda"
     try:
-        module = importlib.import_module(f"{__package__}._cuda")
-    except ModuleNotFoundError:
-        return None, "this fastnn was built without a CUDA module"
+        return importlib.import_module(name), ""
     except ImportError as error:
-        return None, f"the CUDA module cannot be loaded: {error}"
-    return module, ""
+        if isinstance(error, ModuleNotFoundError) and error.name == name:
+            return None, "this fastnn was built without a CUDA module"
+        return None, f"the CUDA module cannot be loaded: {str(error).rstrip('.')}"

@@ -167,9 +167,11 @@ def config() -> dict[str, Any]:
     """What ``show_config`` prints, JSON-able but for the tuple of instruction sets.
 
     Keys: version, isa, available_isas, num_threads, num_threads_reason, threads_backend ("openmp" or "pthread"), numpy,
-    python, platform, cpu.
+    python, platform, cpu, cuda (names of the GPUs, or why there is none).
     """
     import platform
+
+    from . import cuda
 
     threads, reason = _current()
     return {
@@ -183,6 +185,7 @@ def config() -> dict[str, Any]:
         "python": platform.python_version(),
         "platform": platform.platform(),
         "cpu": _cpu("/"),
+        "cuda": ", ".join(map(cuda.device_name, range(cuda.device_count()))) or f"no GPU: {cuda.why_unavailable()}",
     }
 
 

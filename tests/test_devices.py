@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import logging
+import sys
 from typing import Any
 
 import pytest
@@ -16,16 +18,38 @@ MISSING = r"device must be one of cpu:0 \(no GPU: this fastnn was built without 
 
 
 @pytest.fixture
+def no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if the CUDA module had not been built."""
+    monkeypatch.setitem(sys.modules, "fastnn._cuda", None)
+
+
+@pytest.fixture
 def two_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cuda, "device_count", lambda: 2)
 
 
+@pytest.mark.usefixtures("no_gpu")
 def test_there_is_no_gpu() -> None:
     assert fnn.devices() == ("cpu:0",)
     assert (fnn.cuda.is_available(), fnn.cuda.device_count()) == (False, 0)
     assert fnn.cuda.why_unavailable() == "this fastnn was built without a CUDA module"
+    assert fnn.runtime.config()["cuda"] == "no GPU: this fastnn was built without a CUDA module"
+    with pytest.raises(ValueError, match=r"index must be the number of one of 0 GPUs \(this fastnn was built without"):
+        fnn.cuda.device_name()
 
 
+@pytest.mark.parametrize("error", [ImportError, ModuleNotFoundError])
+def test_a_module_that_cannot_be_loaded_says_why(monkeypatch: pytest.MonkeyPatch, error: type[ImportError]) -> None:
+    def fails(name: str) -> None:
+        raise error("libm.so.6: version GLIBC_2.99 is missing.")
+
+    monkeypatch.setattr(importlib, "import_module", fails)
+    expected = "the CUDA module cannot be loaded: libm.so.6: version GLIBC_2.99 is missing"
+    assert fnn.cuda.why_unavailable() == expected
+    assert not fnn.cuda.is_available()
+
+
+@pytest.mark.usefixtures("no_gpu")
 @pytest.mark.parametrize("name", ["cpu:0", "/cpu:0", "cpu", "/cpu", "auto"])
 def test_names_of_the_cpu(name: str) -> None:
     assert place(name) == ("cpu:0", "cpu:0")
@@ -41,6 +65,7 @@ def test_names_where_there_are_gpus() -> None:
         place("/gpu:2")
 
 
+@pytest.mark.usefixtures("no_gpu")
 @pytest.mark.parametrize("name", ["gpu:0", "/gpu:2", "gpu"])
 def test_a_missing_device_is_an_error(name: str) -> None:
     with pytest.raises(ValueError, match=MISSING.format(name)):
@@ -68,6 +93,7 @@ def test_other_kinds_are_refused(options: dict[str, Any], expected: str) -> None
         fnn.Network(4, LAYERS, **options)
 
 
+@pytest.mark.usefixtures("no_gpu")
 def test_soft_placement_says_so(caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]) -> None:
     net = fnn.Network(4, LAYERS, device="/gpu:2", allow_soft_placement=True, log_device_placement=True)
     assert net.device == "cpu:0"

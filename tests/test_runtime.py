@@ -250,6 +250,7 @@ def test_config() -> None:
         "python",
         "platform",
         "cpu",
+        "cuda",
     ]
     assert config["version"] == __version__
     assert config["isa"] in config["available_isas"]
