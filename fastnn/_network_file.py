@@ -35,9 +35,9 @@ def to_contents(net: Network) -> tuple[dict[str, str], dict[str, NDArray[Any]]]:
         "frozen": [name for name, variable in net.variables.items() if not variable.trainable],
     }
     tensors = {name: variable.value for name, variable in net.variables.items()}
-    for i, place in enumerate(net._places):
-        if place.dense.mask is not None and place.first == i:
-            tensors[f"{place.name}/mask"] = np.asarray(place.dense.mask)
+    for i, each in enumerate(net._places):
+        if each.dense.mask is not None and each.first == i:
+            tensors[f"{each.name}/mask"] = np.asarray(each.dense.mask)
     return {_FORMAT: json.dumps(config)}, tensors
 
 
