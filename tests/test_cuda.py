@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import copy
 import logging
+import os
 import pathlib
+import signal
 import sys
+import threading
+import time
 from typing import Any
 
 import numpy as np
@@ -179,6 +183,10 @@ def check_file(x: Any) -> None:
     in_memory, _ = trained("gpu:0", layers(fnn.Dense(18, "relu")))
     np.testing.assert_array_equal(flats[0], flats[1])
     np.testing.assert_array_equal(flats[0], in_memory.get_flat())
+    nets = [fnn.Network(N_IN, layers(fnn.Dense(18, "relu")), seed=1, device=device) for device in DEVICES]
+    assert fnn.Trainer(nets[0]).evaluate(x, LABELS) == fnn.Trainer(nets[1]).evaluate(X, LABELS)
+    assert fnn.Trainer(nets[1]).evaluate(x, LABELS) == fnn.Trainer(nets[1]).evaluate(X, LABELS)
+    np.testing.assert_array_equal(nets[1](x), nets[0](X))
 
 
 @needs_cuda
@@ -286,6 +294,90 @@ def test_hooks_within_an_epoch() -> None:
     assert [step for step, _ in everything[0]] == [step for step, _ in everything[1]] != []
     for (_, one), (_, other) in zip(*everything, strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+@needs_cuda
+def test_the_best_parameters_come_back() -> None:
+    flats = []
+    for device in DEVICES:
+        best = fnn.EarlyStopping(patience=2)
+        fit = {"epochs": 12, "callbacks": [best], "validation_data": (X[:9], LABELS[::-1][:9]), "batch_size": 5}
+        net, coach = trained(device, layers(fnn.Dense(18, "relu")), fit=fit, optimizer=fnn.SGD(0.5))
+        assert best.best_epoch < coach.epoch
+        flats.append((best.best_epoch, best.best_value, net.get_flat()))
+    assert flats[0][:2] == flats[1][:2]
+    np.testing.assert_array_equal(flats[0][2], flats[1][2])
+
+
+@needs_cuda
+def test_scopes_share_variables_across_devices() -> None:
+    scope = fnn.Scope("both")
+    stacks = [layers(fnn.Dense(6, "relu", name="first"), last=fnn.Dense(N_OUT, name="last")) for _ in DEVICES]
+    scopes = (scope, scope.reuse())
+    nets = [
+        fnn.Network(N_IN, *each[:1], scope=each[1], device=each[2])
+        for each in zip(stacks, scopes, DEVICES, strict=True)
+    ]
+    for net in nets:
+        fnn.Trainer(net, optimizer=fnn.Adam(0.01)).fit(X, LABELS, batch_size=10)
+    np.testing.assert_array_equal(nets[0](X), nets[1](X))
+
+
+@needs_cuda
+def test_towers_on_both_devices() -> None:
+    from fastnn.book import _points, towers
+
+    x, y = _points.rings(60, 0)
+    weights = []
+    for places in (("cpu:0", "cpu:0", "cpu:0"), ("gpu:0", "cpu:0", "gpu:0")):
+        nets = [towers.network(place, 1) for place in places]
+        assert tuple(net.device for net in nets) == places
+        towers.train(nets, x, y, 3)
+        weights += [net.get_flat() for net in nets]
+    for other in weights[1:]:
+        np.testing.assert_array_equal(weights[0], other)
+
+
+@pytest.mark.skipif(not IS_EMULATED, reason="there is no emulated CUDA module")
+@pytest.mark.parametrize("what", ["outputs", "activities", "evaluate", "fit"])
+def test_an_interrupt_does_not_wait_for_the_end(what: str) -> None:
+    net = fnn.Network(N_IN, layers(fnn.Dense(32, "relu")), seed=1, device="gpu:0")
+    coach = fnn.Trainer(net)
+    x, y = np.resize(X, (60_000, N_IN)), np.resize(LABELS, 60_000)
+    run: Any = {
+        "outputs": lambda: net(x),
+        "activities": lambda: net.activities(x),
+        "evaluate": lambda: coach.evaluate(x, y),
+        "fit": lambda: coach.fit(x, y, progress=False),
+    }[what]
+    began = time.perf_counter()
+    run()
+    whole = time.perf_counter() - began
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # else a background job would not hear it
+    try:
+        threading.Timer(0.1 * whole, os.kill, (os.getpid(), signal.SIGINT)).start()
+        began = time.perf_counter()
+        with pytest.raises(KeyboardInterrupt):
+            run()
+        assert time.perf_counter() - began < 0.7 * whole
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert np.isfinite(net(X)).all()
+
+
+@pytest.mark.skipif(not IS_EMULATED, reason="there is no emulated CUDA module")
+def test_memory_that_a_gpu_lacks_says_where(monkeypatch: pytest.MonkeyPatch) -> None:
+    net = fnn.Network(N_IN, layers(), seed=1, device="gpu:0")
+    before = net(X)
+    with monkeypatch.context() as patch:
+        patch.setenv("FASTNN_EMULATE_MEMORY", "20000")
+        with pytest.raises(MemoryError, match="gpu:0: out of memory"):
+            fnn.Network(N_IN, layers(fnn.Dense(1000)), device="gpu:0")
+        with pytest.raises(MemoryError, match="gpu:0: out of memory"):
+            fnn.Trainer(net).fit(np.resize(X, (2000, N_IN)), np.resize(LABELS, 2000))
+        with pytest.raises(MemoryError, match="gpu:0: out of memory"):
+            net(np.resize(X, (2000, N_IN)))
+    np.testing.assert_array_equal(net(X), before)
 
 
 @needs_cuda
