@@ -11,6 +11,7 @@ ALLOWED = {
     "jax is not installed",
     "tensorflow is not installed",
     "onnx is not installed, which makes the model",
+    "there is no nvcc",
 }
 
 reasons = [skip.get("message", "") for skip in ET.parse(sys.argv[1]).iter("skipped")]

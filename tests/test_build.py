@@ -153,9 +153,9 @@ def assert_golden(built: Built, threads: str) -> None:
 def test_the_sdist_holds_what_a_build_and_its_tests_need(sdist):
     with tarfile.open(sdist) as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
-    wanted = [*CSRC.rglob("*.[ch]"), *(ROOT / "fastnn").rglob("*.p[xy]*"), *TESTS.rglob("*.[pchj]*")]
+    wanted = [*CSRC.rglob("*.[ch]*"), *(ROOT / "fastnn").rglob("*.p[xy]*"), *TESTS.rglob("*.[pchj]*")]
     wanted = [path.relative_to(ROOT).as_posix() for path in wanted if path.suffix != ".pyc"]
-    assert {*wanted, "setup.py", "pyproject.toml", "LICENSE", "README.md"} <= names
+    assert {*wanted, "setup.py", "cuda_build.py", "pyproject.toml", "LICENSE", "README.md"} <= names
     assert not [name for name in names if name.endswith((".so", ".o", ".pyc")) or name.startswith("build/")]
 
 
@@ -231,6 +231,37 @@ def test_an_unknown_wish_for_openmp_is_an_error(builder, tmp_path):
     source = copied_source(tmp_path)
     with pytest.raises(AssertionError, match="FASTNN_OPENMP must be 0, 1 or auto, got '2'"):
         run([builder, "setup.py", "build_ext", "--inplace"], source, FASTNN_OPENMP="2")
+
+
+# ---- the CUDA module ----
+
+QUICKLY = {"FASTNN_OPENMP": "0", "FASTNN_DEBUG": "1"}  # without optimisation
+NO_NVCC = {"NVCC": "/none/nvcc"}
+
+
+@pytest.mark.slow
+def test_a_cuda_module_that_cannot_be_built_says_why(builder, tmp_path):
+    source = copied_source(tmp_path)
+    with pytest.raises(AssertionError, match="FASTNN_CUDA must be 0, 1, auto or emulate, got '2'"):
+        run([builder, "setup.py", "build_ext", "--inplace"], source, FASTNN_CUDA="2")
+    with pytest.raises(AssertionError, match="FASTNN_CUDA=1 needs nvcc, but '/none/nvcc' is none"):
+        run([builder, "setup.py", "build_ext", "--inplace"], source, FASTNN_CUDA="1", **QUICKLY, **NO_NVCC)
+    said = run([builder, "setup.py", "build_ext", "--inplace"], source, FASTNN_CUDA="auto", **QUICKLY, **NO_NVCC)
+    assert 'building extension "fastnn._cuda" failed: FASTNN_CUDA=auto needs nvcc' in said
+    assert [path.name for path in (source / "fastnn").glob("*.so")] == ["_core.abi3.so"]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("c++") is None, reason="no C++ compiler")
+def test_an_emulated_cuda_module_is_built_where_it_is_asked_for(builder, tmp_path):
+    source = copied_source(tmp_path / "source")
+    strict = {"FASTNN_CUDA": "emulate", "FASTNN_WERROR": "1", "FASTNN_OPENMP": "0"}
+    built = Built(build(builder, "wheel", source, tmp_path / "dist", **strict), source, tmp_path / "unpacked")
+    libraries = sorted(name for name in built.names if name.endswith(".so"))
+    assert libraries == ["fastnn/_core.abi3.so", "fastnn/_cuda.abi3.so"]
+    code = "import fastnn as f; print(f.devices(), f.cuda.device_name(0))"
+    assert built.python("-c", code) == "('cpu:0', 'gpu:0') emulated on the host\n"
+    assert built.python("-c", "import fastnn, sys; print('fastnn._cuda' in sys.modules)") == "False\n"
 
 
 # ---- rebuilding ----
