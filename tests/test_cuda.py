@@ -129,6 +129,12 @@ def test_dropout(naive: bool) -> None:
 
 
 @needs_cuda
+def test_masks_of_many_units() -> None:
+    """So many that 16 random bits hit the threshold itself."""
+    check(layers(fnn.Dense(900, "relu"), fnn.Dropout(0.5)), x=np.resize(X, (300, N_IN)), y=np.resize(LABELS, 300))
+
+
+@needs_cuda
 def test_max_norm_masks_and_a_large_norm() -> None:
     mask = (RANDOM.random((N_IN, 18)) < 0.5).astype(np.float32)
     stack = layers(fnn.Dense(18, "relu", mask=mask, constraint=fnn.MaxNorm(0.5)))
@@ -284,13 +290,26 @@ def test_a_training_that_diverges_keeps_what_was_good() -> None:
 
 
 @needs_cuda
+def test_a_second_trainer_of_a_network() -> None:
+    """It finds a plan that recorded the steps of the first."""
+    flats = []
+    for device in DEVICES:
+        net, _ = trained(device, layers(fnn.Dense(6, "relu")))
+        fnn.Trainer(net, optimizer=fnn.SGD(0.1, momentum=0.9, nesterov=True)).fit(X, LABELS, batch_size=10)
+        flats.append(net.get_flat())
+    np.testing.assert_array_equal(*flats)
+
+
+@needs_cuda
 def test_hooks_within_an_epoch() -> None:
-    everything = []
+    everything, norms = [], []
     for device in DEVICES:
         seen: list[Any] = []
         watch = fnn.EveryNSteps(2, lambda coach, step, to=seen: to.append((step, coach.network.get_flat())))  # type: ignore[misc]
-        trained(device, layers(fnn.Dense(6, "relu")), fit={"callbacks": [watch]})
+        _, coach = trained(device, layers(fnn.Dense(6, "relu")), fit={"callbacks": [watch]}, clip_norm=0.5)
         everything.append(seen)
+        norms.append(coach.history["gradient_norm"])
+    assert norms[0] == norms[1]
     assert [step for step, _ in everything[0]] == [step for step, _ in everything[1]] != []
     for (_, one), (_, other) in zip(*everything, strict=True):
         np.testing.assert_array_equal(one, other)
