@@ -144,7 +144,7 @@ FNN_INLINE void weight_product_tile(v16 g[FNN_NR][FNN_MR], const float *x, const
 static void weight_product(v16 g[FNN_NR][FNN_MR], const float *x, const float *dy, int64_t n_batch, int64_t first_input,
                            const tile t) {
 #define FNN_TILE_BODY(rows, panels)                                                                                    \
-    case (rows)*4 + (panels): weight_product_tile(g, x, dy, n_batch, first_input, t, rows, panels); break;
+    case (rows)*8 + (panels): weight_product_tile(g, x, dy, n_batch, first_input, t, rows, panels); break;
     FNN_TILE_SWITCH(t)
 #undef FNN_TILE_BODY
 }

@@ -25,10 +25,11 @@ FNN_INLINE tile tile_at(int64_t item, int64_t n_panels, int64_t n_rows) {
 #if FNN_NR == 1
 #define FNN_TILE_CASE(rows) FNN_TILE_BODY(rows, 1)
 #else
-#define FNN_TILE_CASE(rows) FNN_TILE_BODY(rows, 1) FNN_TILE_BODY(rows, 2)
+#define FNN_TILE_CASE(rows)                                                                                            \
+    FNN_TILE_BODY(rows, 1) FNN_TILE_BODY(rows, 2) FNN_TILE_BODY(rows, 3) FNN_TILE_BODY(rows, 4)
 #endif
 #define FNN_TILE_SWITCH(t)                                                                                             \
-    switch ((t).rows * 4 + (t).panels) { FNN_EACH_MR(FNN_TILE_CASE) }
+    switch ((t).rows * 8 + (t).panels) { FNN_EACH_MR(FNN_TILE_CASE) }
 
 /* acc += x[rows][16 of k] * w[16 of k][panels] */
 FNN_INLINE void multiply_panel(v16 acc[FNN_MR][FNN_NR], const fnn_view x, const float *w, int64_t w_stride, int n_k,
@@ -85,7 +86,7 @@ FNN_INLINE void product_tile(float *y, const origin from, const fnn_view x, cons
 static void product(float *y, const origin from, const fnn_view x, const float *w, int64_t w_stride, int64_t n_k,
                     int64_t n_batch, const tile t) {
 #define FNN_TILE_BODY(rows, panels)                                                                                    \
-    case (rows)*4 + (panels): product_tile(y, from, in, w, w_stride, n_k, n_batch, t, rows, panels); break;
+    case (rows)*8 + (panels): product_tile(y, from, in, w, w_stride, n_k, n_batch, t, rows, panels); break;
     if (x.row == FNN_LANES) {
         const fnn_view in = {x.at, FNN_LANES, x.panel}; /* a stride that the compiler knows is faster */
         FNN_TILE_SWITCH(t)
