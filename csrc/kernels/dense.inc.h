@@ -113,38 +113,49 @@ static void dense_backward_input(float *dx, const float *dy, const float *w, con
 
 /* ---- backward: the parameters' gradients ---- */
 
-/* Here a tile's rows are inputs, and the products run over the samples.  g[panels][rows] */
-FNN_INLINE void weight_product_tile(v16 g[FNN_NR][FNN_MR], const float *x, const float *dy, int64_t n_batch,
-                                    int64_t first_input, const tile t, const int rows, const int panels) {
-    v16 acc[FNN_MR][FNN_NR];
+/* Here a tile's rows are inputs, and the products run over the samples.  Its gradients go to `at` of the variable and
+ * on, its panels `stride` apart: by the commonest update from register to memory. */
+FNN_INLINE void weight_product_tile(const fnn_sink *dw, int64_t at, int64_t stride, const float *x, const float *dy,
+                                    int64_t n_batch, const int rows, const int panels) {
+    v16 acc[FNN_MR][FNN_NR], g[FNN_NR][FNN_MR];
     FNN_UNROLL
     for (int i = 0; i < rows; i++) {
         FNN_UNROLL
         for (int j = 0; j < panels; j++) acc[i][j] = v16_set1(0.0f);
     }
-    const float *a = x + first_input * n_batch + t.row, *d = dy + t.panel * n_batch * FNN_LANES;
-    for (int64_t s = 0; s < n_batch; s++, a += FNN_LANES, d += FNN_LANES) {
+    for (int64_t s = 0; s < n_batch; s++, x += FNN_LANES, dy += FNN_LANES) {
         v16 b[FNN_NR];
         FNN_UNROLL
-        for (int j = 0; j < panels; j++) b[j] = v16_load(d + j * n_batch * FNN_LANES);
+        for (int j = 0; j < panels; j++) b[j] = v16_load(dy + j * n_batch * FNN_LANES);
         FNN_UNROLL
         for (int i = 0; i < rows; i++) {
-            const v16 each = v16_set1(a[i]);
+            const v16 each = v16_set1(x[i]);
             FNN_UNROLL
             for (int j = 0; j < panels; j++) acc[i][j] = v16_fma(each, b[j], acc[i][j]);
         }
+    }
+    if (is_still(dw)) {
+        FNN_UNROLL
+        for (int j = 0; j < panels; j++) {
+            FNN_UNROLL
+            for (int i = 0; i < rows; i++)
+                descend(dw, at + j * stride + i * FNN_LANES, v16_add(acc[i][j], v16_set1(0.0f)), FNN_SGD, 0);
+        }
+        return;
     }
     FNN_UNROLL
     for (int i = 0; i < rows; i++) {
         FNN_UNROLL
         for (int j = 0; j < panels; j++) g[j][i] = v16_add(acc[i][j], v16_set1(0.0f));
     }
+    for (int j = 0; j < panels; j++) deliver(dw, at + j * stride, FNN_LANES, g[j], rows);
 }
 
-static void weight_product(v16 g[FNN_NR][FNN_MR], const float *x, const float *dy, int64_t n_batch, int64_t first_input,
-                           const tile t) {
+/* x: a tile's first input of the first sample; dy: its first panel. */
+static void weight_product(const fnn_sink *dw, int64_t at, int64_t stride, const float *x, const float *dy,
+                           int64_t n_batch, const tile t) {
 #define FNN_TILE_BODY(rows, panels)                                                                                    \
-    case (rows)*8 + (panels): weight_product_tile(g, x, dy, n_batch, first_input, t, rows, panels); break;
+    case (rows)*8 + (panels): weight_product_tile(dw, at, stride, x, dy, n_batch, rows, panels); break;
     FNN_TILE_SWITCH(t)
 #undef FNN_TILE_BODY
 }
@@ -162,14 +173,13 @@ static void backward_bias(const fnn_sink *db, const float *dy, int64_t n_batch, 
 /* One block of up to sixteen inputs and one group of panels. */
 static void weight_product_block(const fnn_sink *dw, const float *x, const float *dy, int64_t n_batch, int64_t n_in,
                                  int64_t n_panels, int64_t group, int64_t first_input) {
-    v16 g[FNN_NR][FNN_MR];
     const int64_t inputs = least(FNN_LANES, n_in - first_input), per_group = ceil_div(inputs, FNN_MR);
     for (int64_t i = 0; i < per_group; i++) {
         const tile t = tile_at(group * per_group + i, n_panels, inputs);
         const int64_t at = (t.panel * n_in + first_input + t.row) * FNN_LANES;
         for (int j = 0; j < t.panels; j++) prefetch_sink(dw, at + j * n_in * FNN_LANES, t.rows);
-        weight_product(g, x, dy, n_batch, first_input, t);
-        for (int j = 0; j < t.panels; j++) deliver(dw, at + j * n_in * FNN_LANES, FNN_LANES, g[j], t.rows);
+        weight_product(dw, at, n_in * FNN_LANES, x + first_input * n_batch + t.row, dy + t.panel * n_batch * FNN_LANES,
+                       n_batch, t);
     }
 }
 
