@@ -10,17 +10,20 @@
 #define FNN_LOSS_WORK(n_out) (3 * fnn_panels(n_out) * FNN_LANES * FNN_LANES)
 /* Floats that stay in the second-level cache while weights stream past them. */
 #define FNN_NEAR (128 * 1024)
-/* A product whose input is larger copies it in blocks. */
-static inline int64_t fnn_product_work(int64_t n_batch, int64_t n_k) { return n_batch * n_k > FNN_NEAR ? FNN_NEAR : 0; }
-/* Places that such a product goes through at a time: their weights for a tile stay in the second-level cache too. */
-#define FNN_NEAR_PLACES 1024
+/* A product whose input is larger copies it in blocks: so many floats, of so many places.  They and the weights for a
+ * tile fill half of a second-level cache of 1.25 MB, whose other half a neighbour on the core may have. */
+#define FNN_BLOCK (64 * 1024)
+#define FNN_BLOCK_PLACES 256
+static inline int64_t fnn_product_work(int64_t n_batch, int64_t n_k) {
+    return n_batch * n_k > FNN_NEAR ? FNN_BLOCK : 0;
+}
 /* Panels of weights that are turned at a time for a product with a transposed matrix: those of a tile, which then stay
  * in the first-level cache, or more of them, where blocks of a large input pass them one by one. */
 static inline int64_t fnn_turned_panels(int64_t n_batch, int64_t n_k) {
     return fnn_product_work(n_batch, n_k) == 0 ? 4 : 64;
 }
 static inline int64_t fnn_turned_work(int64_t n_batch, int64_t n_k) {
-    const int64_t places = fnn_product_work(n_batch, n_k) == 0 ? n_k : FNN_NEAR_PLACES;
+    const int64_t places = fnn_product_work(n_batch, n_k) == 0 ? n_k : FNN_BLOCK_PLACES;
     return fnn_turned_panels(n_batch, n_k) * FNN_LANES * places;
 }
 /* What a product with a transposed matrix may take of any batch of up to n_batch rows: a few rows of very many places

@@ -180,7 +180,7 @@ typedef struct layer_product {
     const float *b;
     const epilogue *last;
     int64_t n_batch, n_k, n_panels;
-    float *near;   /* FNN_NEAR floats, if x is in panels and larger than that; else NULL */
+    float *near;   /* FNN_BLOCK floats, if x is in panels and larger than FNN_NEAR; else NULL */
     float *turned; /* for the weights of a rectangle */
 } layer_product;
 
@@ -203,13 +203,13 @@ static void product_block(const layer_product *p, const rectangle r, int64_t fir
         }
 }
 
-/* A large x is taken in blocks of FNN_NEAR floats, past which all weights of the rectangle stream; a block takes the
+/* A large x is taken in blocks of FNN_BLOCK floats, past which all weights of the rectangle stream; a block takes the
  * accumulators up where the one before left them in y. */
 static void product_rectangle(const layer_product *p, const rectangle r) {
     const int is_near = p->near == NULL;
     const int64_t k_step =
-        is_near ? p->n_k : FNN_LANES * ceil_div(p->n_k, FNN_LANES * ceil_div(p->n_k, FNN_NEAR_PLACES));
-    const int64_t tiles = is_near ? r.tiles : FNN_NEAR / (FNN_MR * FNN_NEAR_PLACES);
+        is_near ? p->n_k : FNN_LANES * ceil_div(p->n_k, FNN_LANES * ceil_div(p->n_k, FNN_BLOCK_PLACES));
+    const int64_t tiles = is_near ? r.tiles : FNN_BLOCK / (FNN_MR * FNN_BLOCK_PLACES);
     const int64_t panel = r.group * FNN_NR, panels = least(r.groups * FNN_NR, p->n_panels - panel);
     for (int64_t k = 0; k < p->n_k; k += k_step) {
         const int64_t n_k = least(k_step, p->n_k - k);
