@@ -50,9 +50,16 @@ static void forward_share(float *out, float *y, const fnn_view x, const float *w
                           int64_t n_out, fnn_part part) {
     const int is_plain = activation.function == FNN_LINEAR && out == y && scale == 1.0f;
     const epilogue last = {is_plain ? NULL : finish_forward, out, y, NULL, keep, scale, activation};
-    const weights m = {w, n_in, n_out, 0};
-    const layer_product p = {y, x, m, b, &last, n_batch, n_in, fnn_panels(n_out), near, NULL};
-    product_share(&p, part);
+    product_share((layer_product){.y = y,
+                                  .x = x,
+                                  .m = {w, n_in, n_out, 0},
+                                  .b = b,
+                                  .last = &last,
+                                  .n_batch = n_batch,
+                                  .n_k = n_in,
+                                  .n_panels = fnn_panels(n_out),
+                                  .near = near},
+                  part);
 }
 
 static void dense_forward(float *out, float *y, const float *x, const float *w, const float *b, const uint16_t *keep,
@@ -96,37 +103,59 @@ static void dense_backward_input(float *dx, const float *dy, const float *w, con
                                  float scale, fnn_activation activation, float *work, int64_t n_batch, int64_t n_in,
                                  int64_t n_out, fnn_part part) {
     const epilogue last = {finish_backward_input, dx, NULL, x, keep, scale, activation};
-    const weights m = {w, n_in, n_out, 1};
     const int64_t near_floats = fnn_product_work(n_batch, n_out);
-    const layer_product p = {dx,
-                             fnn_view_panels(dy, n_batch),
-                             m,
-                             NULL,
-                             &last,
-                             n_batch,
-                             n_out,
-                             fnn_panels(n_in),
-                             near_floats > 0 ? work : NULL,
-                             work + near_floats};
-    product_share(&p, part);
+    product_share((layer_product){.y = dx,
+                                  .x = fnn_view_panels(dy, n_batch),
+                                  .m = {w, n_in, n_out, 1},
+                                  .last = &last,
+                                  .n_batch = n_batch,
+                                  .n_k = n_out,
+                                  .n_panels = fnn_panels(n_in),
+                                  .near = near_floats > 0 ? work : NULL,
+                                  .turned = work + near_floats},
+                  part);
 }
 
 /* ---- backward: the parameters' gradients ---- */
 
-/* Here a tile's rows are inputs, and the products run over the samples.  Its gradients go to `at` of the variable and
- * on, its panels `stride` apart: by the commonest update from register to memory. */
-FNN_INLINE void weight_product_tile(const fnn_sink *dw, int64_t at, int64_t stride, const float *x, const float *dy,
-                                    int64_t n_batch, const int rows, const int panels) {
-    v16 acc[FNN_MR][FNN_NR], g[FNN_NR][FNN_MR];
+/* A share of the weights' gradients: products over the samples, in which a tile's rows are inputs. */
+typedef struct weight_product {
+    const fnn_sink *dw;
+    const float *x, *dy;
+    int64_t n_batch, n_in, n_panels;
+} weight_product;
+
+/* Samples [begin, end) of all. */
+typedef struct samples {
+    int64_t begin, end;
+} samples;
+
+/* The sums of a tile so far, between its ranges of samples. */
+typedef v16 partial_sums[FNN_NR][FNN_MR];
+
+/* Gradients of a tile whose first input is at x and whose first panel is at dy, of the first sample.  They go to `at`
+ * of the variable and on: by the commonest update straight from the registers. */
+FNN_INLINE void weight_tile(const weight_product *p, partial_sums sums, int64_t at, const float *x, const float *dy,
+                            const samples s, const int rows, const int panels) {
+    const int64_t stride = p->n_in * FNN_LANES, dy_stride = p->n_batch * FNN_LANES;
+    v16 acc[FNN_MR][FNN_NR];
     FNN_UNROLL
     for (int i = 0; i < rows; i++) {
         FNN_UNROLL
         for (int j = 0; j < panels; j++) acc[i][j] = v16_set1(0.0f);
     }
-    for (int64_t s = 0; s < n_batch; s++, x += FNN_LANES, dy += FNN_LANES) {
+    if (s.begin > 0) {
+        FNN_UNROLL
+        for (int i = 0; i < rows; i++) {
+            FNN_UNROLL
+            for (int j = 0; j < panels; j++) acc[i][j] = sums[j][i];
+        }
+    }
+    x += s.begin * FNN_LANES, dy += s.begin * FNN_LANES;
+    for (int64_t n = s.end - s.begin; n > 0; n--, x += FNN_LANES, dy += FNN_LANES) {
         v16 b[FNN_NR];
         FNN_UNROLL
-        for (int j = 0; j < panels; j++) b[j] = v16_load(dy + j * n_batch * FNN_LANES);
+        for (int j = 0; j < panels; j++) b[j] = v16_load(dy + j * dy_stride);
         FNN_UNROLL
         for (int i = 0; i < rows; i++) {
             const v16 each = v16_set1(x[i]);
@@ -134,30 +163,69 @@ FNN_INLINE void weight_product_tile(const fnn_sink *dw, int64_t at, int64_t stri
             for (int j = 0; j < panels; j++) acc[i][j] = v16_fma(each, b[j], acc[i][j]);
         }
     }
-    if (is_still(dw)) {
+    if (s.end == p->n_batch) {
         FNN_UNROLL
-        for (int j = 0; j < panels; j++) {
+        for (int i = 0; i < rows; i++) {
             FNN_UNROLL
-            for (int i = 0; i < rows; i++)
-                descend(dw, at + j * stride + i * FNN_LANES, v16_add(acc[i][j], v16_set1(0.0f)), FNN_SGD, 0);
+            for (int j = 0; j < panels; j++) acc[i][j] = v16_add(acc[i][j], v16_set1(0.0f));
         }
-        return;
+        if (is_still(p->dw)) {
+            FNN_UNROLL
+            for (int j = 0; j < panels; j++) {
+                FNN_UNROLL
+                for (int i = 0; i < rows; i++) descend(p->dw, at + j * stride + i * FNN_LANES, acc[i][j], FNN_SGD, 0);
+            }
+            return;
+        }
     }
     FNN_UNROLL
     for (int i = 0; i < rows; i++) {
         FNN_UNROLL
-        for (int j = 0; j < panels; j++) g[j][i] = v16_add(acc[i][j], v16_set1(0.0f));
+        for (int j = 0; j < panels; j++) sums[j][i] = acc[i][j];
     }
-    for (int j = 0; j < panels; j++) deliver(dw, at + j * stride, FNN_LANES, g[j], rows);
+    if (s.end < p->n_batch) return;
+    for (int j = 0; j < panels; j++) deliver(p->dw, at + j * stride, FNN_LANES, sums[j], rows);
 }
 
-/* x: a tile's first input of the first sample; dy: its first panel. */
-static void weight_product(const fnn_sink *dw, int64_t at, int64_t stride, const float *x, const float *dy,
-                           int64_t n_batch, const tile t) {
-#define FNN_TILE_BODY(rows, panels)                                                                                    \
-    case (rows)*8 + (panels): weight_product_tile(dw, at, stride, x, dy, n_batch, rows, panels); break;
+static void weight_any_tile(const weight_product *p, partial_sums sums, int64_t at, const float *x, const float *dy,
+                            const samples s, const tile t) {
+#define FNN_TILE_BODY(rows, panels) weight_tile(p, sums, at, x, dy, s, rows, panels)
     FNN_TILE_SWITCH(t)
 #undef FNN_TILE_BODY
+}
+
+#define FNN_BLOCK_TILES ((FNN_LANES + FNN_MR - 1) / FNN_MR)
+
+/* One block of up to sixteen inputs and one group of panels. */
+static void weight_block(const weight_product *p, partial_sums sums[FNN_BLOCK_TILES], int64_t group, int64_t block,
+                         const samples s) {
+    const int64_t first = block * FNN_LANES, inputs = least(FNN_LANES, p->n_in - first);
+    const int64_t tiles = ceil_div(inputs, tall_tile.rows);
+    for (int64_t i = 0; i < tiles; i++) {
+        const tile t = tile_at(tall_tile, group * tiles + i, p->n_panels, inputs);
+        const int64_t at = (t.panel * p->n_in + first + t.row) * FNN_LANES;
+        for (int j = 0; j < t.panels && s.end == p->n_batch; j++)
+            prefetch_sink(p->dw, at + j * p->n_in * FNN_LANES, t.rows);
+        weight_any_tile(p, sums[i], at, p->x + first * p->n_batch + t.row, p->dy + t.panel * p->n_batch * FNN_LANES, s,
+                        t);
+    }
+}
+
+/* Samples whose gradients of a tile's panels stay in the first-level cache while blocks of inputs pass; blocks of
+ * inputs that stay in the second-level cache while the other panels pass. */
+#define FNN_NEAR_SAMPLES 160
+#define FNN_NEAR_BLOCKS 8
+
+static void weight_rectangle(const weight_product *p, const rectangle r) {
+    const int64_t ranges = ceil_div(p->n_batch, FNN_NEAR_SAMPLES);
+    partial_sums sums[FNN_NEAR_BLOCKS][FNN_BLOCK_TILES];
+    for (int64_t first = r.tile; first < r.tile + r.tiles; first += FNN_NEAR_BLOCKS)
+        for (int64_t group = r.group; group < r.group + r.groups; group++)
+            for (int64_t range = 0; range < ranges; range++) {
+                const samples s = {p->n_batch * range / ranges, p->n_batch * (range + 1) / ranges};
+                for (int64_t block = first; block < least(first + FNN_NEAR_BLOCKS, r.tile + r.tiles); block++)
+                    weight_block(p, sums[block - first], group, block, s);
+            }
 }
 
 /* The bias's gradient of panels [first, end). */
@@ -167,19 +235,6 @@ static void backward_bias(const fnn_sink *db, const float *dy, int64_t n_batch, 
         for (int64_t s = 0; s < n_batch; s++) sum = v16_add(sum, v16_load(dy + (panel * n_batch + s) * FNN_LANES));
         sum = v16_add(sum, v16_set1(0.0f));
         deliver(db, panel * FNN_LANES, FNN_LANES, &sum, 1);
-    }
-}
-
-/* One block of up to sixteen inputs and one group of panels. */
-static void weight_product_block(const fnn_sink *dw, const float *x, const float *dy, int64_t n_batch, int64_t n_in,
-                                 int64_t n_panels, int64_t group, int64_t first_input) {
-    const int64_t inputs = least(FNN_LANES, n_in - first_input), per_group = ceil_div(inputs, FNN_MR);
-    for (int64_t i = 0; i < per_group; i++) {
-        const tile t = tile_at(group * per_group + i, n_panels, inputs);
-        const int64_t at = (t.panel * n_in + first_input + t.row) * FNN_LANES;
-        for (int j = 0; j < t.panels; j++) prefetch_sink(dw, at + j * n_in * FNN_LANES, t.rows);
-        weight_product(dw, at, n_in * FNN_LANES, x + first_input * n_batch + t.row, dy + t.panel * n_batch * FNN_LANES,
-                       n_batch, t);
     }
 }
 
@@ -218,24 +273,22 @@ static void few_rows_backward(const fnn_sink *dw, const float *x, const float *d
 
 static void dense_backward_weight(const fnn_sink *dw, const fnn_sink *db, const float *x, const float *dy,
                                   int64_t n_batch, int64_t n_in, int64_t n_out, fnn_part part) {
-    const int64_t n_panels = fnn_panels(n_out), blocks = fnn_panels(n_in);
-    const int64_t near_groups = FNN_NEAR / 2 / (n_batch * FNN_NR * FNN_LANES) + 1;
+    const weight_product p = {dw, x, dy, n_batch, n_in, fnn_panels(n_out)};
+    const int64_t blocks = fnn_panels(n_in);
     int64_t begin, end;
-    share(&begin, &end, ceil_div(n_panels, FNN_NR) * blocks, part);
+    share(&begin, &end, ceil_div(p.n_panels, tall_tile.panels) * blocks, part);
     while (begin < end) {
         const rectangle r = next_rectangle(&begin, end, blocks, INT64_MAX);
-        const int64_t panels_end = least(n_panels, (r.group + r.groups) * FNN_NR);
-        for (int64_t panel = r.group * FNN_NR; n_batch <= FNN_FEW && panel < panels_end; panel++)
+        const int64_t first = r.group * tall_tile.panels;
+        const int64_t panels_end = least(p.n_panels, first + r.groups * tall_tile.panels);
+        for (int64_t panel = first; n_batch <= FNN_FEW && panel < panels_end; panel++)
             few_rows_backward(dw, x, dy, n_batch, n_in, panel, r.tile, r.tile + r.tiles);
-        for (int64_t first = r.group; n_batch > FNN_FEW && first < r.group + r.groups; first += near_groups) {
-            const int64_t groups_end = least(first + near_groups, r.group + r.groups);
-            for (int64_t block = r.tile; block < r.tile + r.tiles; block++)
-                for (int64_t group = first; group < groups_end; group++)
-                    weight_product_block(dw, x, dy, n_batch, n_in, n_panels, group, block * FNN_LANES);
-        }
-        if (r.tile == 0) backward_bias(db, dy, n_batch, r.group * FNN_NR, panels_end);
+        if (n_batch > FNN_FEW) weight_rectangle(&p, r);
+        if (r.tile == 0) backward_bias(db, dy, n_batch, first, panels_end);
     }
 }
 
+#undef FNN_BLOCK_TILES
+#undef FNN_TILE_KEY
 #undef FNN_TILE_CASE
 #undef FNN_TILE_SWITCH

@@ -1,8 +1,15 @@
-/* product.inc.h: the matrix product of a share of rows and panels.  A tile is up to FNN_MR rows by FNN_NR panels of
+/* product.inc.h: the matrix product of a share of rows and panels.  A tile is a few rows by a few panels of
  * accumulators in registers; each accumulator takes its products in ascending order from start to end, so tiles, blocks
  * and shares never change a bit. */
 
 /* ---- tiles ---- */
+
+/* How many rows and panels a tile has at most. */
+typedef struct tile_shape {
+    int rows, panels;
+} tile_shape;
+
+static const tile_shape wide_tile = FNN_WIDE_TILE, tall_tile = FNN_TALL_TILE;
 
 /* Panels and rows [row, row + rows) of one tile of a grid of n_panels by n_rows. */
 typedef struct tile {
@@ -10,26 +17,23 @@ typedef struct tile {
     int panels, rows;
 } tile;
 
-FNN_INLINE int64_t tiles_of(int64_t n_panels, int64_t n_rows) {
-    return ceil_div(n_panels, FNN_NR) * ceil_div(n_rows, FNN_MR);
+FNN_INLINE int64_t tiles_of(tile_shape most, int64_t n_panels, int64_t n_rows) {
+    return ceil_div(n_panels, most.panels) * ceil_div(n_rows, most.rows);
 }
 
 /* Rows are spread evenly over the tiles of a panel: 100 rows are 17 tiles of 5 or 6, not 16 of 6 and one of 4. */
-FNN_INLINE tile tile_at(int64_t item, int64_t n_panels, int64_t n_rows) {
-    const int64_t per_panel = ceil_div(n_rows, FNN_MR), t = item % per_panel;
-    const int64_t panel = item / per_panel * FNN_NR, row = n_rows * t / per_panel;
-    return (tile){panel, row, (int)least(FNN_NR, n_panels - panel), (int)(n_rows * (t + 1) / per_panel - row)};
+FNN_INLINE tile tile_at(tile_shape most, int64_t item, int64_t n_panels, int64_t n_rows) {
+    const int64_t per_panel = ceil_div(n_rows, most.rows), t = item % per_panel;
+    const int64_t panel = item / per_panel * most.panels, row = n_rows * t / per_panel;
+    return (tile){panel, row, (int)least(most.panels, n_panels - panel), (int)(n_rows * (t + 1) / per_panel - row)};
 }
 
 /* Calls body(..., rows, panels) with both as constants, so that its accumulators live in registers. */
-#if FNN_NR == 1
-#define FNN_TILE_CASE(rows) FNN_TILE_BODY(rows, 1)
-#else
-#define FNN_TILE_CASE(rows)                                                                                            \
-    FNN_TILE_BODY(rows, 1) FNN_TILE_BODY(rows, 2) FNN_TILE_BODY(rows, 3) FNN_TILE_BODY(rows, 4)
-#endif
+#define FNN_TILE_KEY(rows, panels) ((rows)*8 + (panels))
+#define FNN_TILE_CASE(rows, panels)                                                                                    \
+    case FNN_TILE_KEY(rows, panels): FNN_TILE_BODY(rows, panels); break;
 #define FNN_TILE_SWITCH(t)                                                                                             \
-    switch ((t).rows * 8 + (t).panels) { FNN_EACH_MR(FNN_TILE_CASE) }
+    switch (FNN_TILE_KEY((t).rows, (t).panels)) { FNN_EACH_TILE(FNN_TILE_CASE) }
 
 /* acc += x[rows][16 of k] * w[16 of k][panels] */
 FNN_INLINE void multiply_panel(v16 acc[FNN_MR][FNN_NR], const fnn_view x, const float *w, int64_t w_stride, int n_k,
@@ -85,8 +89,7 @@ FNN_INLINE void product_tile(float *y, const origin from, const fnn_view x, cons
 
 static void product(float *y, const origin from, const fnn_view x, const float *w, int64_t w_stride, int64_t n_k,
                     int64_t n_batch, const tile t) {
-#define FNN_TILE_BODY(rows, panels)                                                                                    \
-    case (rows)*8 + (panels): product_tile(y, from, in, w, w_stride, n_k, n_batch, t, rows, panels); break;
+#define FNN_TILE_BODY(rows, panels) product_tile(y, from, in, w, w_stride, n_k, n_batch, t, rows, panels)
     if (x.row == FNN_LANES) {
         const fnn_view in = {x.at, FNN_LANES, x.panel}; /* a stride that the compiler knows is faster */
         FNN_TILE_SWITCH(t)
@@ -174,6 +177,7 @@ static fnn_view copy_block(float *to, const fnn_view x, int64_t row, int64_t row
 
 /* y = x W + b, or x W where b is NULL */
 typedef struct layer_product {
+    tile_shape shape;
     float *y;
     fnn_view x;
     weights m;
@@ -187,8 +191,9 @@ typedef struct layer_product {
 /* Tiles [first, end) of the rectangle's groups, places [k, k + n_k) of all. */
 static void product_block(const layer_product *p, const rectangle r, int64_t first, int64_t end, int64_t k, int64_t n_k,
                           const view w) {
-    const int64_t n_batch = p->n_batch, per_group = ceil_div(n_batch, FNN_MR);
-    const tile top = tile_at(first, p->n_panels, n_batch), bottom = tile_at(end - 1, p->n_panels, n_batch);
+    const int64_t n_batch = p->n_batch, per_group = ceil_div(n_batch, p->shape.rows);
+    const tile top = tile_at(p->shape, first, p->n_panels, n_batch);
+    const tile bottom = tile_at(p->shape, end - 1, p->n_panels, n_batch);
     const fnn_view x = p->near == NULL ? (fnn_view){p->x.at + top.row * p->x.row, p->x.row, p->x.panel}
                                        : copy_block(p->near, p->x, top.row, bottom.row + bottom.rows - top.row, k, n_k);
     const origin from = k > 0          ? (origin){p->y, n_batch * FNN_LANES, FNN_LANES}
@@ -196,9 +201,9 @@ static void product_block(const layer_product *p, const rectangle r, int64_t fir
                                        : (origin){zeros, 0, 0};
     for (int64_t group = 0; group < r.groups; group++)
         for (int64_t i = first; i < end; i++) {
-            const tile t = tile_at((r.group + group) * per_group + i, p->n_panels, n_batch);
+            const tile t = tile_at(p->shape, (r.group + group) * per_group + i, p->n_panels, n_batch);
             const fnn_view own = {x.at + (t.row - top.row) * x.row, x.row, x.panel};
-            product(p->y, from, own, w.at + group * FNN_NR * w.stride, w.stride, n_k, n_batch, t);
+            product(p->y, from, own, w.at + group * p->shape.panels * w.stride, w.stride, n_k, n_batch, t);
             if (k + n_k == p->n_k && p->last->run != NULL) p->last->run(p->last, n_batch, t);
         }
 }
@@ -209,8 +214,9 @@ static void product_rectangle(const layer_product *p, const rectangle r) {
     const int is_near = p->near == NULL;
     const int64_t k_step =
         is_near ? p->n_k : FNN_LANES * ceil_div(p->n_k, FNN_LANES * ceil_div(p->n_k, FNN_BLOCK_PLACES));
-    const int64_t tiles = is_near ? r.tiles : FNN_BLOCK / (FNN_MR * FNN_BLOCK_PLACES);
-    const int64_t panel = r.group * FNN_NR, panels = least(r.groups * FNN_NR, p->n_panels - panel);
+    const int64_t tiles = is_near ? r.tiles : FNN_BLOCK / (p->shape.rows * FNN_BLOCK_PLACES);
+    const int64_t panel = r.group * p->shape.panels;
+    const int64_t panels = least(r.groups * p->shape.panels, p->n_panels - panel);
     for (int64_t k = 0; k < p->n_k; k += k_step) {
         const int64_t n_k = least(k_step, p->n_k - k);
         const view w = view_of(p->turned, p->m, panel, panels, k, n_k);
@@ -219,9 +225,12 @@ static void product_rectangle(const layer_product *p, const rectangle r) {
     }
 }
 
-static void product_share(const layer_product *p, fnn_part part) {
-    const int64_t most = p->m.is_turned ? fnn_turned_panels(p->n_batch, p->n_k) / FNN_NR : INT64_MAX;
+static void product_share(layer_product p, fnn_part part) {
+    p.shape = p.near == NULL ? wide_tile : tall_tile;
+    const int64_t most =
+        p.m.is_turned ? fnn_turned_panels(p.n_batch, p.n_k) / p.shape.panels : INT64_MAX / p.shape.panels;
     int64_t begin, end;
-    share(&begin, &end, tiles_of(p->n_panels, p->n_batch), part);
-    while (begin < end) product_rectangle(p, next_rectangle(&begin, end, ceil_div(p->n_batch, FNN_MR), most));
+    share(&begin, &end, tiles_of(p.shape, p.n_panels, p.n_batch), part);
+    while (begin < end)
+        product_rectangle(&p, next_rectangle(&begin, end, ceil_div(p.n_batch, p.shape.rows), most));
 }
