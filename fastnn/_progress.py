@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import numpy as np
 
@@ -41,6 +42,37 @@ def say(line: str) -> None:
     tqdm = sys.modules.get("tqdm")  # no bar without it
     with tqdm.tqdm.external_write_mode() if tqdm is not None else nullcontext():
         print(line, flush=True)
+
+
+class Watch(Protocol):
+    """Who sees a training advance."""
+
+    def begin_epoch(self) -> Callable[[int, int, float], None] | None:
+        """What the engine is to call every 50 ms or so with the epoch's steps, rows and sum of losses so far."""
+
+    def end_epoch(self, logs: Mapping[str, float]) -> None:
+        """With what the history took."""
+
+
+class StepsShown:
+    """Shows steps and the latest measurements in a bar."""
+
+    _SHOWN = ("loss", "val_loss", "val_accuracy")
+
+    def __init__(self, shown: Any) -> None:
+        self._shown = shown
+
+    def begin_epoch(self) -> Callable[[int, int, float], None] | None:
+        shown, start = self._shown, self._shown.n
+
+        def advance(steps: int, rows: int, loss: float) -> None:
+            shown.update(start + steps - shown.n)
+
+        return None if shown.disable else advance
+
+    def end_epoch(self, logs: Mapping[str, float]) -> None:
+        named = {name: f"{logs[name]:.4f}" for name in self._SHOWN if name in logs}
+        self._shown.set_postfix(named, refresh=False)
 
 
 class _Silent:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Generator
 from contextlib import closing
+from copy import copy
 from itertools import cycle
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, TypeGuard
@@ -81,6 +82,12 @@ class Stream:
 
     def __len__(self) -> int:
         return len(self._x)
+
+    def of(self, net: _core.Net) -> Stream:
+        """The same rows for another network that takes and judges them alike."""
+        other = copy(self)
+        other._net = net
+        return other
 
     @property
     def y(self) -> NDArray[Any]:

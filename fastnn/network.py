@@ -266,10 +266,10 @@ class Network:
             raise ValueError(f"loss must be given, {self._said_of_link()}")
         return _losses.get(names[self.link])
 
-    def _threads(self, n_batch: int, num_threads: int | None) -> int:
-        """Exactly as many as asked for, or as many as the work is worth."""
+    def _threads(self, n_batch: int, num_threads: int | None, limit: int | None = None) -> int:
+        """Exactly as many as asked for, or as many as the work is worth, up to limit or ``runtime.num_threads()``."""
         if num_threads is None:
-            return int(self._net.threads_worth(n_batch, runtime.num_threads()))
+            return int(self._net.threads_worth(n_batch, runtime.num_threads() if limit is None else limit))
         return _checks.integer("num_threads", num_threads, 1, runtime.MAX_THREADS)
 
     # ---- how it looks ----

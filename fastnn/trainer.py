@@ -13,9 +13,9 @@ import numpy as np
 from . import _checks, _core, losses, regularizers
 from . import metrics as _metrics
 from ._files import write_atomically
-from ._fit import check_callbacks, check_clip, check_link, goal, row_weights, rows_of, validation_of
+from ._fit import check_callbacks, check_clip, check_link, check_settings, goal, rows_of, sets_of, work_of
 from ._pace import Pace
-from ._progress import as_progress, bar
+from ._progress import StepsShown, as_progress, bar
 from ._seeds import as_seed
 from ._stream import Stream
 from .callbacks import Callback, Pauses, States, load_states, states_of
@@ -27,7 +27,8 @@ from .regularizers import Regularizer
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
-    from ._progress import Progress
+    from ._fit import Work
+    from ._progress import Progress, Watch
     from ._seeds import Seed
     from .metrics import Metrics
 
@@ -179,56 +180,17 @@ class Trainer:
         TypeError, ValueError: an argument is none of these. FloatingPointError: the loss is no longer finite.
         RuntimeError: an epoch of this trainer is not over yet, as for EveryNSteps or in another thread.
         """
-        epochs = _checks.integer("epochs", epochs, 0)
-        batch_size = _checks.integer("batch_size", batch_size, 1)
-        shuffle, drop_last = _checks.flag("shuffle", shuffle), _checks.flag("drop_last", drop_last)
+        began = time.monotonic()
+        settings = check_settings(
+            epochs, batch_size, shuffle, drop_last, metrics, max_seconds, target_accuracy, num_threads,
+            has_validation=validation_data is not None,
+        )  # fmt: skip
         callbacks, progress = check_callbacks(callbacks), as_progress(progress)
-        is_reached = goal(self.loss, max_seconds, target_accuracy, validation_data is not None)
-        weights = row_weights(self.loss, self.network.n_out, y, sample_weight, class_weight)
-        data = rows_of(self.network, self.loss, x, y, "x", "y", weights)
-        validation = validation_of(self.network, self.loss, validation_data)
-        asked = _metrics.get(metrics)
-        if asked and validation is None:
-            raise ValueError(f"metrics must come with validation_data, which they measure, got {list(asked)} alone")
-        n_steps = len(data) // batch_size if drop_last else -(-len(data) // batch_size)
-        if n_steps == 0:
-            raise ValueError(f"batch_size must be at most the {len(data)} rows of x with drop_last, got {batch_size}")
-        batch_size = min(batch_size, len(data))
-        threads = self.network._threads(batch_size, num_threads)
-        pace = Pace(threads) if num_threads is None else None
-        order = np.empty(len(data), np.uint32) if shuffle else None
-
+        sets = sets_of(self.network, self.loss, x, y, validation_data, sample_weight, class_weight)
+        work = work_of(self.loss, settings, sets)
         history = History()
-        self._is_stopped = False
-        load_states(callbacks, self._saved_states)
-        self._callbacks = callbacks
-        for callback in callbacks:
-            callback.on_fit_begin(self, epochs)
-        self._saved_states = []
-        pauses = Pauses(self, callbacks)
-        with bar(progress, total=epochs * n_steps, unit=" steps", dynamic_ncols=True) as shown:
-            try:
-                for _ in range(epochs):
-                    if self._is_stopped:
-                        break
-                    on_progress = None if shown.disable else _advancer(shown, shown.n)
-                    logs = self._run_epoch(data, batch_size, n_steps, order, threads, pace, on_progress, pauses)
-                    logs |= self._evaluated(validation, "val_", num_threads, asked) if validation is not None else {}
-                    perf = self._perf()
-                    history.append(logs, perf)
-                    self.history.append(logs, perf)
-                    shown.set_postfix({name: f"{logs[name]:.4f}" for name in _SHOWN if name in logs}, refresh=False)
-                    for callback in callbacks:
-                        callback.on_epoch_end(self, self.epoch, logs)
-                    for callback in callbacks:
-                        callback.on_checkpoint(self, logs)
-                    if is_reached(logs):
-                        break
-                for callback in callbacks:
-                    callback.on_fit_success(self)
-            finally:
-                for callback in callbacks:
-                    callback.on_fit_end(self)
+        with bar(progress, total=settings.epochs * work.n_steps, unit=" steps", dynamic_ncols=True) as shown:
+            self._train(work, callbacks, history, StepsShown(shown), began)
         return history
 
     def evaluate(
@@ -252,9 +214,48 @@ class Trainer:
         """
         asked = _metrics.get(metrics)
         data = rows_of(self.network, self.loss, x, y, "x", "y", sample_weight)
-        return self._evaluated(data, "", num_threads, asked)
+        return self._evaluated(data, "", self.network._threads(len(data), num_threads), asked)
 
     # ---- parts of the above ----
+
+    def _train(self, work: Work, callbacks: Sequence[Callback], history: History, watch: Watch, began: float) -> None:
+        """Does the work of a ``fit`` and adds its epochs to history. began: of time.monotonic(), for max_seconds."""
+        settings, (data, validation) = work.settings, work.sets
+        threads = self.network._threads(work.batch_size, settings.num_threads, settings.limit)
+        pace = Pace(threads) if settings.num_threads is None else None
+        order = np.empty(len(data), np.uint32) if settings.shuffle else None
+        is_reached = goal(work, began)
+        self._is_stopped = False
+        load_states(callbacks, self._saved_states)
+        self._callbacks = callbacks
+        for callback in callbacks:
+            callback.on_fit_begin(self, settings.epochs)
+        self._saved_states = []
+        pauses = Pauses(self, callbacks)
+        try:
+            for _ in range(settings.epochs):
+                if self._is_stopped:
+                    break
+                on_progress = watch.begin_epoch()
+                logs = self._run_epoch(data, work.batch_size, work.n_steps, order, threads, pace, on_progress, pauses)
+                if validation is not None:
+                    validating = self.network._threads(len(validation), settings.num_threads, settings.limit)
+                    logs |= self._evaluated(validation, "val_", validating, settings.metrics)
+                perf = self._perf()
+                history.append(logs, perf)
+                self.history.append(logs, perf)
+                watch.end_epoch(logs)
+                for callback in callbacks:
+                    callback.on_epoch_end(self, self.epoch, logs)
+                for callback in callbacks:
+                    callback.on_checkpoint(self, logs)
+                if is_reached(logs):
+                    break
+            for callback in callbacks:
+                callback.on_fit_success(self)
+        finally:
+            for callback in callbacks:
+                callback.on_fit_end(self)
 
     def _arguments(self) -> dict[str, Any]:
         """What it was made with besides its network: descriptions and JSON values, which ``save`` writes."""
@@ -333,9 +334,8 @@ class Trainer:
         return dict(zip(names, self._training.perf, strict=True))
 
     def _evaluated(
-        self, data: _core.Data | Stream, prefix: str, num_threads: int | None, asked: dict[str, _metrics.Metric]
+        self, data: _core.Data | Stream, prefix: str, threads: int, asked: dict[str, _metrics.Metric]
     ) -> dict[str, float]:
-        threads = self.network._threads(len(data), num_threads)
         link, net = self.loss.link, self.network._net
         if isinstance(data, Stream):
             means = self._means(*data.evaluate(threads))
@@ -352,13 +352,3 @@ class Trainer:
         if self.loss.has_accuracy:
             means["accuracy"] = hits / (rows * (self.network.n_out if self.loss.link == "sigmoid" else 1))
         return means
-
-
-_SHOWN = ("loss", "val_loss", "val_accuracy")
-
-
-def _advancer(shown: Any, start: int) -> Callable[[int, int, float], None]:
-    def advance(steps: int, rows: int, loss: float) -> None:
-        shown.update(start + steps - shown.n)
-
-    return advance

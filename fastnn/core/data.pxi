@@ -9,6 +9,8 @@ cdef class Data:
     """Rows and, unless the data is for prediction, targets; keeps the arrays alive that the C side points to.
 
     loss: what the targets must suit, as for Criterion.  weights: of the rows, or None.
+    Other networks may use it too, from threads of their own, if they have as many inputs and outputs, the same rescaling
+    and device, and a loss of the same name.
     """
     cdef fnn_data c
     cdef fnn_sparse sparse
@@ -18,9 +20,11 @@ cdef class Data:
     cdef readonly object x, y  # x: rows, or (starts, columns, values) of a sparse matrix
     cdef readonly object weights
     cdef object on_device  # a copy where the network is mirrored
+    cdef object lock  # of what is found or copied once, last of all locks
 
     def __cinit__(self, Net net not None, x, y=None, loss=None, str x_name="x", str y_name="y", weights=None):
         self.net = net
+        self.lock = allocate_lock()
         if is_csr(x):
             self.set_lists(x, x_name)
         else:
@@ -99,9 +103,10 @@ cdef class Data:
 
     cdef copy(self):
         """Where the network is mirrored; made once."""
-        if self.on_device is None or self.on_device.device != self.net.mirror.device:
-            self.on_device = self.net.mirror.copy(<uintptr_t>&self.c)
-        return self.on_device
+        with self.lock:
+            if self.on_device is None or self.on_device.device != self.net.mirror.device:
+                self.on_device = self.net.mirror.copy(<uintptr_t>&self.c)
+            return self.on_device
 
     cdef tuple kind(self):
         """What a plan has to suit."""
@@ -110,13 +115,16 @@ cdef class Data:
     def find_zeros(self, int n_threads=1):
         """Finds, once, where x is not zero, if the first layer gains by skipping the rest."""
         cdef fnn_status status
-        if self.is_searched or self.c.n_rows == 0 or self.net.mirror is not None:
+        if self.c.n_rows == 0 or self.net.mirror is not None:
             return
-        with nogil:
-            status = fnn_bits_create(&self.bits, &self.c, &self.net.c.input, SKIP_DENSITY, n_threads)
-        check(status)
-        self.is_searched = True
-        self.c.bits = self.bits
+        with self.lock:
+            if self.is_searched:
+                return
+            with nogil:
+                status = fnn_bits_create(&self.bits, &self.c, &self.net.c.input, SKIP_DENSITY, n_threads)
+            check(status)
+            self.is_searched = True
+            self.c.bits = self.bits
 
 
 def read_rows(int descriptor, int64_t start, int64_t stride, const uint32_t[::1] rows, const int64_t[::1] places, out):
