@@ -64,6 +64,7 @@ from .variables import Variable
 
 if TYPE_CHECKING:
     from . import datasets, plots
+    from ._many import fit_many
     from ._workflow import WorkflowReport, workflow
 
 __all__ = [
@@ -129,6 +130,7 @@ __all__ = [
     "cuda",
     "datasets",
     "devices",
+    "fit_many",
     "initializers",
     "isa",
     "layers",
@@ -150,7 +152,7 @@ __all__ = [
 
 # Loaded when first named: they need much that a network does not.
 _MODULES = ("datasets", "plots")
-_LAZY = {"workflow": "._workflow", "WorkflowReport": "._workflow"}
+_LAZY = {"fit_many": "._many", "workflow": "._workflow", "WorkflowReport": "._workflow"}
 
 
 def __getattr__(name: str) -> object:

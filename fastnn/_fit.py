@@ -49,12 +49,12 @@ def check_link(network: Network, loss: Loss) -> None:
 # ---- of fit and evaluate ---------------------------------------------------------------------------------------------
 
 
-def check_callbacks(callbacks: Any) -> Sequence[Callback]:
+def check_callbacks(callbacks: Any, name: str = "callbacks") -> Sequence[Callback]:
     if not isinstance(callbacks, Sequence):
-        raise _checks.wrong_kind("callbacks", "a sequence of Callbacks", callbacks)
+        raise _checks.wrong_kind(name, "a sequence of Callbacks", callbacks)
     for i, callback in enumerate(callbacks):
         if not isinstance(callback, Callback):
-            raise _checks.wrong_kind(f"callbacks[{i}]", "a Callback", callback)
+            raise _checks.wrong_kind(f"{name}[{i}]", "a Callback", callback)
     return callbacks
 
 
