@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from fastnn import _core, cli
-from fastnn.bench import command, compare, costs, machine, peers, plots, samples, shapes, workloads
+from fastnn.bench import command, compare, costs, machine, many, peers, plots, samples, shapes, workloads
 from fastnn.bench.machine import Limits
 from fastnn.bench.peers import _numpy, _peer
 from fastnn.bench.report import Report, Result, table
@@ -97,6 +97,19 @@ def test_every_workload_verifies_and_runs() -> None:
         assert workload.pieces * workload.samples > 0
         seen.append(workload.name)
     assert len(seen) == SUITE
+
+
+@pytest.mark.parametrize("way", many.WAYS)
+def test_many_networks_verify_and_run(way: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    case = many.Case(shapes.B.shortened(3), 3)
+    workload = many.workload(case, 2, way)
+    workload.verify()
+    workload.prepare()
+    workload.run()
+    assert (workload.name, workload.contender, workload.pieces, workload.samples) == ("3 x B", way, 3, 300)
+    monkeypatch.setattr(many, "fit_many", lambda trainers, *data, **fit: trainers[0].fit(*data, **fit))
+    with pytest.raises(WrongResult, match=r"^3 x B: trained fit_many and one after the other, the parameters differ"):
+        workload.verify()
 
 
 @pytest.mark.parametrize("num_threads", [2, None])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import gc
 import logging
 import os
 import pathlib
@@ -355,6 +356,64 @@ def test_towers_on_both_devices() -> None:
         weights += [net.get_flat() for net in nets]
     for other in weights[1:]:
         np.testing.assert_array_equal(weights[0], other)
+
+
+def made(device: str, i: int) -> fnn.Trainer:
+    net = fnn.Network(N_IN, layers(fnn.Dense(5 + 8 * i, "relu"), fnn.Dropout(0.7)), seed=i, device=device)
+    return fnn.Trainer(net, optimizer=[fnn.SGD(0.1, momentum=0.9), fnn.Adam(0.01)][i % 2])
+
+
+@needs_cuda
+def test_many_networks_at_once() -> None:
+    fit: dict[str, Any] = {"epochs": 2, "batch_size": 10, "validation_data": (X[:20], LABELS[:20])}
+    alone = [made("cpu:0", i) for i in range(6)]
+    many = [made(DEVICES[i % 3 > 0], i) for i in range(6)]
+    assert {trainer.network.device for trainer in many} == set(DEVICES)
+    histories = fnn.fit_many(many, X, LABELS, num_threads=2, **fit)
+    for one, other, history in zip(many, alone, histories, strict=True):
+        expected = other.fit(X, LABELS, **fit)
+        np.testing.assert_array_equal(one.network.get_flat(), other.network.get_flat(), strict=True)
+        for name in set(expected) - {"seconds", "samples_per_second"}:
+            assert history[name] == expected[name], name
+
+
+@needs_cuda
+def test_sixteen_networks_at_a_time() -> None:
+    class Counted(fnn.Callback):
+        lock, all_there, now, most = threading.Lock(), threading.Event(), 0, 0
+
+        def on_fit_begin(self, trainer: fnn.Trainer, epochs: int) -> None:
+            with Counted.lock:
+                Counted.now += 1
+                Counted.most = max(Counted.most, Counted.now)
+            if Counted.most == 16:
+                Counted.all_there.set()
+            assert Counted.all_there.wait(60)
+
+        def on_fit_end(self, trainer: fnn.Trainer) -> None:
+            with Counted.lock:
+                Counted.now -= 1
+
+    trainers = [made("gpu:0", i % 4) for i in range(20)]
+    fnn.fit_many(trainers, X, LABELS, callbacks=[[Counted()] for _ in trainers], num_threads=1)
+    assert Counted.most == 16
+
+
+@pytest.mark.skipif(not IS_EMULATED, reason="there is no emulated CUDA module")
+def test_many_networks_have_one_copy_of_the_data(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of 8 MB, where there are 16."""
+    x, y = np.ones((2000, 1000), np.float32), np.resize(LABELS, 2000)
+    trainers = [fnn.Trainer(fnn.Network(1000, [fnn.Dense(N_OUT)], seed=i, device="gpu:0")) for i in range(4)]
+    gc.collect()  # what earlier tests left on the device
+    with monkeypatch.context() as patch:
+        patch.setenv("FASTNN_EMULATE_MEMORY", "16000000")
+        fnn.fit_many(trainers, x, y)
+        patch.setenv("FASTNN_EMULATE_MEMORY", "8000000")
+        with pytest.raises(ExceptionGroup, match=r"^4 trainings ended") as raised:
+            fnn.fit_many(trainers, x, y)
+    assert all(isinstance(error, MemoryError) for error in raised.value.exceptions)
+    fnn.fit_many(trainers, x, y)
+    assert [trainer.step for trainer in trainers] == [40] * 4
 
 
 @pytest.mark.skipif(not IS_EMULATED, reason="there is no emulated CUDA module")
