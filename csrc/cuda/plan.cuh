@@ -53,7 +53,7 @@ struct descent_on_device {
     const fnn_epoch *epoch;
 };
 
-/* ---- program.cu: buffer 0 or 1 has the batch's input and masks ---- */
+/* ---- program*.cu: buffer 0 or 1 has the batch's input and masks ---- */
 
 /* The input and the masks of the step that is `steps` away go to that buffer. is_drawn: with dropout. */
 void add_prepare(program *to, const fnn_cuda_plan *plan, int buffer, int steps, bool is_drawn);

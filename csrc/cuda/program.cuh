@@ -1,0 +1,55 @@
+/* program.cuh: what the files program*.cu share: operations that make up the phases of a step or a pass. */
+#ifndef FNN_CUDA_PROGRAM_CUH
+#define FNN_CUDA_PROGRAM_CUH
+
+#include "plan.cuh"
+
+static inline int64_t up(int64_t n, int64_t unit) { return (n + unit - 1) / unit; }
+
+/* ---- program_phases.cu ---- */
+
+/* Operations that follow wait for those before. */
+void new_phase(program *to, const fnn_cuda_plan *plan);
+/* One more for the last phase, or for one of its own when that is full.  It need not wait for those beside it. */
+void add_op(program *to, const fnn_cuda_plan *plan, const op &o);
+void new_op(op *o, op_kind kind);
+/* Once all operations are there: how each phase is cut into blocks. */
+void cut(program *to, const fnn_cuda_plan *plan);
+
+/* ---- program_forward.cu ---- */
+
+float scale_of(const fnn_dropout *dropout, bool is_drawn);
+uint16_t *keep_of(const fnn_cuda_plan *plan, int64_t l, int buffer, bool is_drawn);
+const float *input_of(const fnn_cuda_plan *plan, int64_t l, int buffer);
+void prepare_beside(program *to, const fnn_cuda_plan *plan, int buffer, int steps, bool is_drawn);
+void tally_beside(program *to, const fnn_cuda_plan *plan, int64_t group);
+
+/* ---- program_backward.cu ---- */
+
+/* Where gradients of each variable go. */
+struct sinks {
+    const fnn_net *net;
+    const fnn_epoch *epoch; /* NULL: all are stored */
+    bool stores;
+    float *params, *state, *gradients;
+};
+
+static inline bool is_trainable(const sinks &s, int64_t i) {
+    return s.epoch == nullptr || s.epoch->trainable[i] != 0;
+}
+void set_sink(op *o, const sinks &s, int64_t i);
+/* While the weights of layer l + 1 change, the gradient at the logits of layer l - 1 is computed; those of layers 1 and
+ * 0 change last, beside what the caller adds. */
+void backward_beside(program *to, const fnn_cuda_plan *plan, const sinks &s, const float *params, int buffer,
+                     bool is_drawn, int64_t group);
+
+/* ---- program_update.cu ---- */
+
+void sum_shared(program *to, const fnn_cuda_plan *plan);
+/* Of a parameter block, or of its gradients. */
+void mask_weights(program *to, const fnn_cuda_plan *plan, const sinks &s, float *block);
+void clip_gradients(program *to, const fnn_cuda_plan *plan, const sinks &s);
+void update_parameters(program *to, const fnn_cuda_plan *plan, const sinks &s);
+void constrain(program *to, const fnn_cuda_plan *plan, const sinks &s);
+
+#endif
