@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
+import ctypes
 import gc
+import importlib
 import logging
 import os
 import pathlib
@@ -68,18 +70,34 @@ def check(stack: list[Any], x: Any = X, y: Any = LABELS, fit: dict[str, Any] | N
         np.testing.assert_array_equal(gradient, b.gradients(x, y, loss=loss)[name], strict=True)
 
 
+@pytest.fixture(params=["1", "32"], ids=["apart", "together"])
+def head(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The last layer and the losses of these few rows as launches of their own, and as one."""
+    monkeypatch.setenv("FASTNN_EMULATE_PROCESSORS", request.param)
+
+
 # ---- the same bits ----
 
 ACTIVATIONS = ["linear", "sigmoid", "tanh", "relu", "elu", "leaky_relu", "gelu", "silu", "softplus"]
 
 
 @needs_cuda
+@pytest.mark.usefixtures("head")
 @pytest.mark.parametrize("activation", [*ACTIVATIONS, fnn.activations.Linear(0.5, 0.25)])
 def test_activations(activation: Any) -> None:
     check(layers(fnn.Dense(18, activation), fnn.Dense(16, activation)))
 
 
 @needs_cuda
+@pytest.mark.usefixtures("head")
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_activations_of_outputs(activation: str) -> None:
+    last = fnn.Dense(N_OUT, activation)
+    check(layers(fnn.Dense(18, activation), last=last), y=VALUES, loss="squared_error", optimizer=fnn.SGD(0.01))
+
+
+@needs_cuda
+@pytest.mark.usefixtures("head")
 @pytest.mark.parametrize(
     ("loss", "y"),
     [
@@ -123,6 +141,7 @@ def test_regularizers(regularizer: Any) -> None:
 
 
 @needs_cuda
+@pytest.mark.usefixtures("head")
 @pytest.mark.parametrize("naive", [False, True])
 def test_dropout(naive: bool) -> None:
     drop = fnn.Dropout(0.7, naive=naive)
@@ -148,6 +167,7 @@ def test_max_norm_masks_and_a_large_norm() -> None:
 
 
 @needs_cuda
+@pytest.mark.usefixtures("head")
 def test_shared_and_frozen_layers() -> None:
     shared = fnn.Dense(12, "tanh", name="shared")
     check(layers(fnn.Dense(12, "relu"), shared, shared), optimizer=fnn.SGD(0.1, momentum=0.5))
@@ -200,11 +220,13 @@ def check_file(x: Any) -> None:
 @pytest.mark.parametrize(
     "fit", [{"shuffle": False}, {"batch_size": 1}, {"batch_size": N}, {"drop_last": True}, {"batch_size": 64}], ids=repr
 )
+@pytest.mark.usefixtures("head")
 def test_batches(fit: Any) -> None:
     check(layers(fnn.Dense(18, "relu"), fnn.Dense(3, "sigmoid")), fit=fit)
 
 
 @needs_cuda
+@pytest.mark.usefixtures("head")
 def test_weights_validation_and_metrics() -> None:
     weights = RANDOM.random(N)
     fit = {"sample_weight": weights, "class_weight": {1: 3.0}, "validation_data": (X[:20], LABELS[:20])}
@@ -212,6 +234,7 @@ def test_weights_validation_and_metrics() -> None:
 
 
 @needs_cuda
+@pytest.mark.usefixtures("head")
 @pytest.mark.parametrize("widths", [(), (130,), (97, 65), (16, 16, 16, 16)])
 def test_shapes(widths: tuple[int, ...]) -> None:
     """Products of all sizes of tiles; one and many layers."""
@@ -243,6 +266,59 @@ def test_what_memory_held_changes_nothing(byte: int) -> None:
     poisoned = net._net.gradients(data, "softmax_cross_entropy", 1, poison=byte)
     for one, other in zip(plain[1], poisoned[1], strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+@needs_cuda
+@pytest.mark.usefixtures("head")
+@pytest.mark.parametrize("n_out", [1, 16, 17, 40, 64])
+@pytest.mark.parametrize("widths", [(), (38,), (5, 300), (9, 16, 16)])
+def test_heads(n_out: int, widths: tuple[int, ...]) -> None:
+    """Last layers of one and more panels, after inputs of any number; a batch of ten leaves a block half empty."""
+    y = RANDOM.normal(size=(N, n_out))
+    stack = layers(*(fnn.Dense(n, "elu") for n in widths), fnn.Dropout(0.6), last=fnn.Dense(n_out, "tanh"))
+    check(stack, y=y, loss="squared_error", optimizer=fnn.SGD(0.05), fit={"epochs": 1, "batch_size": 10})
+
+
+RECORDED_STEPS = 2  # of the emulation's graphs
+
+
+def launches_a_step(build: Any, batch_size: int = 100) -> int:
+    """Of a training on one batch."""
+    coach: fnn.Trainer = build("gpu:0")
+    x = np.resize(X, (batch_size, coach.network.n_in))
+    coach.fit(x, np.arange(batch_size) % coach.network.n_out, batch_size=batch_size)
+    library = ctypes.CDLL(str(importlib.import_module("fastnn._cuda").__file__))
+    steps, advance = divmod(library.fnn_emulated_recorded(), RECORDED_STEPS)
+    assert advance == 1
+    return steps
+
+
+def dense(*widths: int) -> Any:
+    return lambda device: fnn.Trainer(fnn.Network(N_IN, layers(*map(fnn.Dense, widths)), device=device))
+
+
+@pytest.mark.skipif(not IS_EMULATED, reason="there is no emulated CUDA module")
+@pytest.mark.parametrize(
+    ("build", "expected"),
+    [
+        (lambda device: logistic.listing(0.1, 10, 0, device), 2),
+        (lambda device: mlp.fast(0.1, 10, 0, device), 5),
+        (dense(6), 3),
+        (dense(6, 6, 6), 7),
+        (dense(990), 3),
+        (dense(1000), 5),  # whose weights shared memory has no room for
+        (dense(6, 1000), 7),
+    ],
+)
+def test_launches_of_a_step(build: Any, expected: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FASTNN_EMULATE_PROCESSORS", "132")
+    assert launches_a_step(build) == expected
+
+
+@pytest.mark.skipif(not IS_EMULATED, reason="there is no emulated CUDA module")
+def test_more_rows_than_blocks_that_run_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FASTNN_EMULATE_PROCESSORS", "3")
+    assert [launches_a_step(dense(6), rows) for rows in (24, 25)] == [3, 5]
 
 
 # ---- as a user meets it ----

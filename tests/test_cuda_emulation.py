@@ -78,6 +78,6 @@ def test_the_seed_decides_the_order(program: Path) -> None:
 
 
 def test_devices_and_memory_are_as_the_environment_says(program: Path) -> None:
-    passed(program, "devices", FASTNN_EMULATE_DEVICES="3")
+    passed(program, "devices", FASTNN_EMULATE_DEVICES="3", FASTNN_EMULATE_PROCESSORS="7")
     passed(program, "no_devices", FASTNN_EMULATE_DEVICES="0")
     passed(program, "memory", FASTNN_EMULATE_MEMORY="10000")

@@ -1,6 +1,7 @@
 /* launch.cu: the kernel that runs a phase, one for each size of tile. */
 #include "launch.cuh"
 
+#include "head.cuh"
 #include "input.cuh"
 #include "layers.cuh"
 #include "losses.cuh"
@@ -15,6 +16,7 @@ template <class T> FNN_DEVICE void run(const op &o, here *h, int64_t step) {
     switch (o.kind) {
     case OP_PREPARE: prepare(o, h); return;
     case OP_FORWARD: forward<T>(o, h); return;
+    case OP_HEAD: head(o, h); return;
     case OP_LOSS: judge(o, h); return;
     case OP_TALLY: tally(o, h); return;
     case OP_BACKWARD_INPUT: backward_input<T>(o, h); return;
@@ -56,7 +58,8 @@ int tile_threads(tile_size tile) {
 }
 
 template <class T> static cudaError_t allow(void) {
-    return cudaFuncSetAttribute(run_phase<T>, cudaFuncAttributeMaxDynamicSharedMemorySize, T::SHARED);
+    const int most = T::SHARED > FNN_HEAD_SHARED ? T::SHARED : FNN_HEAD_SHARED;
+    return cudaFuncSetAttribute(run_phase<T>, cudaFuncAttributeMaxDynamicSharedMemorySize, most);
 }
 
 cudaError_t allow_shared_memory(void) {
@@ -68,7 +71,7 @@ cudaError_t allow_shared_memory(void) {
 template <class T> static cudaError_t launch_tile(const phase &p, size_t shared, cudaStream_t stream) {
     unsigned blocks = 0;
     bool has_product = false;
-    for (int i = 0; i < p.n_ops; i++) {
+    for (int i = 0; i < p.n_ops; i += 1 + p.ops[i].parts) {
         const op_kind kind = p.ops[i].kind;
         blocks += (unsigned)p.ops[i].blocks;
         has_product |= kind == OP_FORWARD || kind == OP_BACKWARD_INPUT || kind == OP_BACKWARD_WEIGHT;

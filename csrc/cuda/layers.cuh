@@ -13,6 +13,16 @@ template <class T> FNN_DEVICE void tile_at(const here *h, int n_columns, int *ro
 
 template <class T> FNN_DEVICE int own_row(int row, int i) { return row + (int)threadIdx.x / 16 * T::TM + i; }
 
+/* What a unit puts out after dropout, from its sum; at: its row of a panel; y: what the backward pass wants of it. */
+FNN_DEVICE v16 unit_output(const op &o, int64_t at, v16 sum, v16 *y) {
+    v16 slope;
+    const v16 activity = activate(v16_add(sum, 0.0f), o.activation, &slope);
+    *y = o.activation.with_slope ? slope : activity;
+    if (o.out == o.y && o.scale == 1.0f) return activity;
+    const m16 kept = m16_from_bits(o.keep != NULL ? o.keep[at] : 0xffff);
+    return v16_select(kept, v16_mul(activity, o.scale), 0.0f);
+}
+
 template <class T> FNN_DEVICE void forward(const op &o, const here *h) {
     int row, column;
     tile_at<T>(h, o.n_out, &row, &column);
@@ -33,13 +43,20 @@ FNN_UNROLL_GPU
             const int panel = column / 16 + j, r = own_row<T>(row, i);
             if (panel >= panels_of(o.n_out) || r >= h->rows) continue;
             const int64_t at = (int64_t)panel * h->capacity + r;
-            v16 slope;
-            const v16 activity = activate(v16_add(acc[i][j], 0.0f), o.activation, &slope);
-            v16_store(o.y + at * 16, o.activation.with_slope ? slope : activity);
-            if (o.out == o.y && o.scale == 1.0f) continue;
-            const m16 kept = m16_from_bits(o.keep != NULL ? o.keep[at] : 0xffff);
-            v16_store(o.out + at * 16, v16_select(kept, v16_mul(activity, o.scale), 0.0f));
+            v16 y;
+            const v16 out = unit_output(o, at, acc[i][j], &y);
+            v16_store(o.y + at * 16, y);
+            if (o.out != o.y || o.scale != 1.0f) v16_store(o.out + at * 16, out);
         }
+}
+
+/* From the sum of a unit of the layer below, the gradient at its logits. */
+FNN_DEVICE void store_dx(const op &o, const here *h, int panel, int row, v16 sum) {
+    const int64_t at = (int64_t)panel * h->capacity + row;
+    const m16 kept = m16_from_bits(o.keep != NULL ? o.keep[at] : 0xffff);
+    const v16 gradient = v16_select(kept, v16_mul(v16_add(sum, 0.0f), o.scale), 0.0f);
+    const v16 dx = through_activation(gradient, v16_load(o.y + at * 16), o.activation);
+    v16_store(o.out + at * 16, panel * 16 + fnn_lane() < o.n_in ? dx : 0.0f); /* else padded weights move */
 }
 
 /* x: dy (rows, n_out); y: what the layer below left in y; out: dx (rows, n_in). */
@@ -54,13 +71,7 @@ FNN_UNROLL_GPU
 FNN_UNROLL_GPU
         for (int i = 0; i < T::TM; i++) {
             const int panel = column / 16 + j, r = own_row<T>(row, i);
-            if (panel >= panels_of(o.n_in) || r >= h->rows) continue;
-            const int64_t at = (int64_t)panel * h->capacity + r;
-            const m16 kept = m16_from_bits(o.keep != NULL ? o.keep[at] : 0xffff);
-            const v16 scaled = v16_mul(v16_add(acc[i][j], 0.0f), o.scale);
-            const v16 gradient = v16_select(kept, scaled, 0.0f);
-            const v16 dx = through_activation(gradient, v16_load(o.y + at * 16), o.activation);
-            v16_store(o.out + at * 16, panel * 16 + fnn_lane() < o.n_in ? dx : 0.0f); /* else padded weights move */
+            if (panel < panels_of(o.n_in) && r < h->rows) store_dx(o, h, panel, r, acc[i][j]);
         }
 }
 

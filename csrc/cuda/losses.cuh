@@ -1,5 +1,5 @@
-/* losses.cuh: losses with their gradients, their sums, and the output link.  A block takes sixteen rows, transposed, so
- * that a lane is a row; its first sixteen threads compute, all copy. */
+/* losses.cuh: losses with their gradients, their sums, and the output link.  A block takes up to sixteen rows,
+ * transposed, so that a lane is a row; its first threads compute, one a row, all copy. */
 #ifndef FNN_CUDA_LOSSES_CUH
 #define FNN_CUDA_LOSSES_CUH
 
@@ -15,9 +15,9 @@ FNN_DEVICE void load_columns(float *columns, const float *y, int row, int n_out,
 }
 
 /* columns[c][i] = target of unit c: the floats given, or 1 where c is the label */
-FNN_DEVICE void load_targets(float *columns, int row, int n_out, const here *h) {
+template <int Rows> FNN_DEVICE void load_targets(float *columns, int row, int n_out, const here *h) {
     const fnn_data *data = &h->at->data;
-    for (int k = threadIdx.x; k < n_out * 16; k += blockDim.x) {
+    for (int k = threadIdx.x; k < n_out * Rows; k += blockDim.x) {
         const int i = k / n_out, c = k % n_out;
         float target = 0.0f;
         if (row + i < h->rows) {
@@ -28,6 +28,43 @@ FNN_DEVICE void load_targets(float *columns, int row, int n_out, const here *h) 
     }
 }
 
+/* What is judged: columns of what units put out, which turn into gradients at their logits; of what the backward pass
+ * wants of them; and of their targets. */
+typedef struct judged {
+    float *out, *y, *targets;
+} judged;
+
+FNN_DEVICE judged judged_at(float *memory, int n_out) {
+    const int block = panels_of(n_out) * 256;
+    return {memory, memory + block, memory + 2 * block};
+}
+
+/* Losses and hits of rows whose out and y this block has stored and, if g is there, the gradients. */
+template <int Rows> FNN_DEVICE void judge_rows(const op &o, const here *h, const judged &rows, int row) {
+    const int n = o.n_out, own = row + (int)threadIdx.x;
+    load_targets<Rows>(rows.targets, row, n, h);
+    __syncthreads();
+    if (threadIdx.x < Rows && own < h->rows) {
+        const float *weights = h->at->data.weights;
+        const v16 weight = weights != NULL ? weights[row_at(h, own)] : 1.0f;
+        const v16 scale = v16_mul(o.loss.is_sum ? 1.0f : __fdiv_rn(1.0f, (float)h->rows), weight);
+        v16 hits;
+        const v16 loss = v16_mul(loss_of(rows.out, rows.targets, n, o.loss, scale, &hits), weight);
+        o.losses[own] = loss;
+        o.hits[own] = (int32_t)hits;
+        if (o.can_diverge && !(v16_abs(loss) <= FLT_MAX)) h->at->diverged = 1;
+    }
+    __syncthreads();
+    if (o.g == NULL) return;
+    for (int k = threadIdx.x; k < panels_of(n) * 16 * Rows; k += blockDim.x) {
+        const int panel = k / (16 * Rows), i = k / 16 % Rows, lane = k % 16, c = panel * 16 + lane;
+        if (row + i >= h->rows) continue;
+        float *place = rows.out + c * 16 + i;
+        *place = c < n ? through_activation(*place, rows.y[c * 16 + i], o.activation) : 0.0f;
+        o.g[((int64_t)panel * h->capacity + row + i) * 16 + lane] = *place;
+    }
+}
+
 /* Room for so many blocks of columns. */
 FNN_DEVICE float *work_of(const op &o, const here *h, int blocks) {
     return o.work == NULL ? shared_floats() : o.work + (int64_t)h->block * blocks * panels_of(o.n_out) * 256;
@@ -35,34 +72,12 @@ FNN_DEVICE float *work_of(const op &o, const here *h, int blocks) {
 
 /* out: what the layer puts out; y: what its backward pass wants; g: dy, or NULL. */
 FNN_DEVICE void judge(const op &o, const here *h) {
-    const int row = h->block * 16, n = o.n_out;
+    const int row = h->block * 16;
     if (row >= h->rows) return;
-    float *outputs = work_of(o, h, 3), *targets = outputs + panels_of(n) * 256, *gradient = targets + panels_of(n) * 256;
-    load_columns(outputs, o.y, row, n, h);
-    load_columns(gradient, o.out, row, n, h);
-    load_targets(targets, row, n, h);
-    __syncthreads();
-    if (threadIdx.x < 16) {
-        const int own = row + (int)threadIdx.x;
-        const float *weights = h->at->data.weights;
-        const v16 weight = weights != NULL && own < h->rows ? weights[row_at(h, own)] : 1.0f;
-        const v16 scale = v16_mul(o.loss.is_sum ? 1.0f : __fdiv_rn(1.0f, (float)h->rows), weight);
-        v16 hits;
-        const v16 loss = v16_mul(loss_of(gradient, targets, n, o.loss, scale, &hits), weight);
-        if (own < h->rows) {
-            o.losses[own] = loss;
-            o.hits[own] = (int32_t)hits;
-            if (o.can_diverge && !(v16_abs(loss) <= FLT_MAX)) h->at->diverged = 1;
-        }
-    }
-    __syncthreads();
-    if (o.g == NULL) return;
-    for (int k = threadIdx.x; k < panels_of(n) * 256; k += blockDim.x) {
-        const int panel = k / 256, i = k / 16 % 16, lane = k % 16, c = panel * 16 + lane;
-        if (row + i >= h->rows) continue;
-        const float d = through_activation(gradient[c * 16 + i], outputs[c * 16 + i], o.activation);
-        o.g[((int64_t)panel * h->capacity + row + i) * 16 + lane] = c < n ? d : 0.0f;
-    }
+    const judged rows = judged_at(work_of(o, h, 3), o.n_out);
+    load_columns(rows.out, o.out, row, o.n_out, h);
+    load_columns(rows.y, o.y, row, o.n_out, h);
+    judge_rows<16>(o, h, rows, row);
 }
 
 /* x: panels; out: a matrix (rows, n_out). */

@@ -36,6 +36,7 @@ typedef struct progress {
 typedef enum op_kind {
     OP_PREPARE,         /* input and masks of a step to come */
     OP_FORWARD,         /* y and out of a layer */
+    OP_HEAD,            /* OP_FORWARD of the last layer, OP_LOSS and OP_BACKWARD_INPUT, its parts, by rows */
     OP_LOSS,            /* losses, hits and, if dy is there, the gradient at the last logits */
     OP_TALLY,           /* sums of them */
     OP_BACKWARD_INPUT,  /* dx of a layer: the gradient at the logits of the one below */
@@ -56,6 +57,7 @@ typedef enum op_kind {
 typedef struct op {
     op_kind kind;
     int blocks;
+    int parts;      /* OP_HEAD: how many operations that follow are its parts, and have no blocks of their own */
     int steps;      /* OP_PREPARE: how far ahead of this slot; OP_ADVANCE: how many */
     int group;      /* OP_TALLY: rows of a partial sum */
     int can_diverge; /* OP_LOSS: one that is not finite ends the training */
@@ -84,6 +86,12 @@ typedef struct op {
 
 /* Columns of outputs that are judged lie in shared memory, up to so many bytes a block. */
 #define FNN_COLUMNS_SHARED (40 * 1024)
+
+/* OP_HEAD: rows of a block; floats from the weights of an input to the next one's; and the bytes of shared memory that
+ * a block has at most: GPUs since sm_80 allow 99 KiB. */
+#define FNN_HEAD_ROWS 4
+#define FNN_HEAD_STRIDE 20
+#define FNN_HEAD_SHARED (96 * 1024)
 
 /* Kernels' arguments may hold 4 KiB. */
 #define FNN_PHASE_OPS 8

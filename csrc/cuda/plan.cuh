@@ -53,15 +53,22 @@ struct descent_on_device {
     const fnn_epoch *epoch;
 };
 
+/* How outputs are judged; can_diverge: a loss that is not finite ends the training. */
+struct judgement {
+    fnn_loss loss;
+    bool is_backward, can_diverge;
+};
+
 /* ---- program*.cu: buffer 0 or 1 has the batch's input and masks ---- */
 
 /* The input and the masks of the step that is `steps` away go to that buffer. is_drawn: with dropout. */
 void add_prepare(program *to, const fnn_cuda_plan *plan, int buffer, int steps, bool is_drawn);
-/* All layers. is_backward: a backward pass follows. */
-void add_forward(program *to, const fnn_cuda_plan *plan, const float *params, int buffer, bool is_drawn,
-                 bool is_backward);
-/* One row's losses; with a backward pass the gradient at the logits too. */
-void add_loss(program *to, const fnn_cuda_plan *plan, fnn_loss loss, bool is_backward, bool can_diverge);
+/* All layers, in prediction mode. */
+void add_forward(program *to, const fnn_cuda_plan *plan, const float *params, int buffer);
+/* All layers and each row's loss; with a backward pass the gradient at the logits too and, where the last layer is
+ * narrow, that at the logits of the one below. */
+void add_judged(program *to, const fnn_cuda_plan *plan, const float *params, int buffer, bool is_drawn,
+                const judgement &j);
 void add_tally(program *to, const fnn_cuda_plan *plan, int64_t group);
 /* A matrix of what a layer puts out. */
 void add_output(program *to, const fnn_cuda_plan *plan, const float *y, int64_t n_out, fnn_link link);

@@ -14,8 +14,7 @@ program training_step(const fnn_cuda_plan *plan, const descent_on_device &d, int
     const bool is_stored = epoch->unfused || epoch->clip_value > 0 || epoch->clip_norm > 0 || fnn_shares(plan->net);
     sinks s = {plan->net, epoch, is_stored, d.params, d.state, plan->gradients};
     program step;
-    add_forward(&step, plan, d.params, buffer, true, true);
-    add_loss(&step, plan, epoch->loss, true, true);
+    add_judged(&step, plan, d.params, buffer, true, {epoch->loss, true, true});
     backward_beside(&step, plan, s, d.params, buffer, true, plan->n_batch);
     prepare_beside(&step, plan, 1 - buffer, 1, true);
     if (is_stored) {

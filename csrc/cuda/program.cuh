@@ -23,6 +23,11 @@ uint16_t *keep_of(const fnn_cuda_plan *plan, int64_t l, int buffer, bool is_draw
 const float *input_of(const fnn_cuda_plan *plan, int64_t l, int buffer);
 void prepare_beside(program *to, const fnn_cuda_plan *plan, int buffer, int steps, bool is_drawn);
 void tally_beside(program *to, const fnn_cuda_plan *plan, int64_t group);
+/* Of shared memory, for OP_HEAD of such a layer. */
+int64_t head_bytes(int64_t n_in, int64_t n_out);
+/* Whether the last layer and what follows it are one operation: its weights are few enough for shared memory, and the
+ * batch for blocks of FNN_HEAD_ROWS rows to be at work together, as each reads all of the weights. */
+bool has_head(const fnn_cuda_plan *plan);
 
 /* ---- program_backward.cu ---- */
 
@@ -37,9 +42,11 @@ struct sinks {
 static inline bool is_trainable(const sinks &s, int64_t i) {
     return s.epoch == nullptr || s.epoch->trainable[i] != 0;
 }
+/* dx of layer l: the gradient at the logits of layer l - 1. */
+op input_op(const fnn_cuda_plan *plan, const float *params, int64_t l, int buffer, bool is_drawn);
 void set_sink(op *o, const sinks &s, int64_t i);
-/* While the weights of layer l + 1 change, the gradient at the logits of layer l - 1 is computed; those of layers 1 and
- * 0 change last, beside what the caller adds. */
+/* After add_judged.  While the weights of layer l + 1 change, the gradient at the logits of layer l - 1 is computed;
+ * those of layers 1 and 0 change last, beside what the caller adds. */
 void backward_beside(program *to, const fnn_cuda_plan *plan, const sinks &s, const float *params, int buffer,
                      bool is_drawn, int64_t group);
 

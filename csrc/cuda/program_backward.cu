@@ -51,9 +51,7 @@ static void weight_beside(program *to, const fnn_cuda_plan *plan, const sinks &s
     if (o.sink.update != FNN_FREEZE) add_op(to, plan, o);
 }
 
-/* dx: the gradient at the logits of layer l - 1. */
-static void input_beside(program *to, const fnn_cuda_plan *plan, const float *params, int64_t l, int buffer,
-                         bool is_drawn) {
+op input_op(const fnn_cuda_plan *plan, const float *params, int64_t l, int buffer, bool is_drawn) {
     const fnn_layer *layer = &plan->net->layers[l], *under = layer - 1;
     const layer_blocks &below = plan->layers[(size_t)l - 1];
     op o;
@@ -65,20 +63,20 @@ static void input_beside(program *to, const fnn_cuda_plan *plan, const float *pa
     o.keep = keep_of(plan, l - 1, buffer, is_drawn);
     o.scale = scale_of(&under->dropout, is_drawn);
     o.activation = under->activation;
-    add_op(to, plan, o);
+    return o;
 }
 
 void backward_beside(program *to, const fnn_cuda_plan *plan, const sinks &s, const float *params, int buffer,
                             bool is_drawn, int64_t group) {
-    const int64_t last = plan->net->n_layers - 1;
-    for (int64_t l = last; l > 0; l--) {
+    const int64_t last = plan->net->n_layers - 1, first = has_head(plan) ? last - 1 : last;
+    for (int64_t l = first; l > 0; l--) {
         new_phase(to, plan);
-        input_beside(to, plan, params, l, buffer, is_drawn);
+        add_op(to, plan, input_op(plan, params, l, buffer, is_drawn));
         if (l < last) weight_beside(to, plan, s, l + 1, buffer);
-        if (l == last) tally_beside(to, plan, group);
+        if (l == first) tally_beside(to, plan, group);
     }
     new_phase(to, plan);
     weight_beside(to, plan, s, 0, buffer);
     if (last > 0) weight_beside(to, plan, s, 1, buffer);
-    if (last == 0) tally_beside(to, plan, group);
+    if (first <= 0) tally_beside(to, plan, group);
 }

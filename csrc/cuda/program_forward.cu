@@ -43,27 +43,32 @@ const float *input_of(const fnn_cuda_plan *plan, int64_t l, int buffer) {
     return l > 0 ? plan->layers[(size_t)l - 1].out : plan->x[buffer];
 }
 
-void add_forward(program *to, const fnn_cuda_plan *plan, const float *params, int buffer, bool is_drawn,
-                 bool is_backward) {
+/* Of layer l. */
+static op forward_op(const fnn_cuda_plan *plan, const float *params, int64_t l, int buffer, bool is_drawn,
+                     bool is_backward) {
+    const fnn_layer *layer = &plan->net->layers[l];
+    op o;
+    new_op(&o, OP_FORWARD);
+    o.n_in = (int)layer->n_in, o.n_out = (int)layer->n_out;
+    o.x = input_of(plan, l, buffer);
+    o.w = params + layer->w, o.b = params + layer->b;
+    o.y = plan->layers[(size_t)l].y, o.out = plan->layers[(size_t)l].out;
+    o.keep = keep_of(plan, l, buffer, is_drawn);
+    o.scale = scale_of(&layer->dropout, is_drawn);
+    o.activation = layer->activation;
+    o.activation.with_slope = is_backward && fnn_keeps_slope(layer->activation);
+    return o;
+}
+
+void add_forward(program *to, const fnn_cuda_plan *plan, const float *params, int buffer) {
     for (int64_t l = 0; l < plan->net->n_layers; l++) {
-        const fnn_layer *layer = &plan->net->layers[l];
-        op o;
-        new_op(&o, OP_FORWARD);
-        o.n_in = (int)layer->n_in, o.n_out = (int)layer->n_out;
-        o.x = input_of(plan, l, buffer);
-        o.w = params + layer->w, o.b = params + layer->b;
-        o.y = plan->layers[(size_t)l].y, o.out = plan->layers[(size_t)l].out;
-        o.keep = keep_of(plan, l, buffer, is_drawn);
-        o.scale = scale_of(&layer->dropout, is_drawn);
-        o.activation = layer->activation;
-        o.activation.with_slope = is_backward && fnn_keeps_slope(layer->activation);
         new_phase(to, plan);
-        add_op(to, plan, o);
+        add_op(to, plan, forward_op(plan, params, l, buffer, false, false));
     }
     cut(to, plan);
 }
 
-void add_loss(program *to, const fnn_cuda_plan *plan, fnn_loss loss, bool is_backward, bool can_diverge) {
+static op loss_op(const fnn_cuda_plan *plan, fnn_loss loss, bool is_backward, bool can_diverge) {
     const fnn_layer *last = &plan->net->layers[plan->net->n_layers - 1];
     const layer_blocks &blocks = plan->layers.back();
     op o;
@@ -78,8 +83,36 @@ void add_loss(program *to, const fnn_cuda_plan *plan, fnn_loss loss, bool is_bac
     o.losses = plan->losses, o.hits = plan->hits;
     if (3 * fnn_panels(last->n_out) * FNN_LANES * FNN_LANES * (int64_t)sizeof(float) > FNN_COLUMNS_SHARED)
         o.work = plan->work;
-    new_phase(to, plan);
-    add_op(to, plan, o);
+    return o;
+}
+
+int64_t head_bytes(int64_t n_in, int64_t n_out) {
+    const int64_t weights = fnn_panels(n_out) * n_in * FNN_HEAD_STRIDE;
+    const int64_t rows = fnn_panels(n_in) * FNN_HEAD_ROWS * FNN_LANES;
+    return (weights + rows + 3 * fnn_panels(n_out) * FNN_LANES * FNN_LANES) * (int64_t)sizeof(float);
+}
+
+bool has_head(const fnn_cuda_plan *plan) {
+    const fnn_layer *last = &plan->net->layers[plan->net->n_layers - 1];
+    return head_bytes(last->n_in, last->n_out) <= FNN_HEAD_SHARED &&
+           up(plan->n_batch, FNN_HEAD_ROWS) <= 2 * plan->n_processors;
+}
+
+void add_judged(program *to, const fnn_cuda_plan *plan, const float *params, int buffer, bool is_drawn,
+                const judgement &j) {
+    const int64_t last = plan->net->n_layers - 1;
+    for (int64_t l = 0; l <= last; l++) {
+        new_phase(to, plan);
+        op o = forward_op(plan, params, l, buffer, is_drawn, j.is_backward);
+        if (l == last && has_head(plan)) {
+            o.kind = OP_HEAD;
+            o.parts = j.is_backward && last > 0 ? 2 : 1;
+        }
+        add_op(to, plan, o);
+    }
+    if (!has_head(plan)) new_phase(to, plan);
+    add_op(to, plan, loss_op(plan, j.loss, j.is_backward, j.can_diverge));
+    if (has_head(plan) && j.is_backward && last > 0) add_op(to, plan, input_op(plan, params, last, buffer, is_drawn));
     cut(to, plan);
 }
 

@@ -44,6 +44,7 @@ static int64_t other_blocks(const fnn_cuda_plan *plan, const op &o, int threads)
         const int64_t blocks = up(fnn_panels(o.n_in) * plan->n_batch, threads);
         return blocks < most ? blocks : most;
     }
+    case OP_HEAD: return up(plan->n_batch, FNN_HEAD_ROWS);
     case OP_LOSS:
     case OP_OUTPUT: return up(plan->n_batch, FNN_LANES);
     case OP_BACKWARD_BIAS:
@@ -62,6 +63,7 @@ static int64_t other_blocks(const fnn_cuda_plan *plan, const op &o, int threads)
 
 /* The largest tile whose blocks keep all processors busy. */
 static tile_size tile_of(const fnn_cuda_plan *plan, const phase &p) {
+    if (p.ops[0].kind == OP_HEAD) return MEDIUM_TILE; /* for its threads: they copy the weights */
     for (int tile = LARGE_TILE; tile > SMALL_TILE; tile--) {
         int64_t blocks = 0;
         for (int i = 0; i < p.n_ops; i++)
@@ -73,6 +75,7 @@ static tile_size tile_of(const fnn_cuda_plan *plan, const phase &p) {
 
 static size_t shared_of(const op &o, int threads) {
     if (o.kind == OP_SQUARES) return (size_t)threads * sizeof(double);
+    if (o.kind == OP_HEAD) return (size_t)head_bytes(o.n_in, o.n_out);
     if ((o.kind != OP_LOSS && o.kind != OP_OUTPUT) || o.work != nullptr) return 0;
     return (size_t)((o.kind == OP_LOSS ? 3 : 1) * fnn_panels(o.n_out)) * FNN_LANES * FNN_LANES * sizeof(float);
 }
@@ -81,7 +84,7 @@ void cut(program *to, const fnn_cuda_plan *plan) {
     for (launchable &each : *to) {
         each.tile = tile_of(plan, each.p);
         const int threads = tile_threads(each.tile);
-        for (int i = 0; i < each.p.n_ops; i++) {
+        for (int i = 0; i < each.p.n_ops; i += 1 + each.p.ops[i].parts) {
             op *o = &each.p.ops[i];
             const bool is_product = product_rows(plan, *o) > 0;
             o->blocks = (int)(is_product ? product_blocks(plan, *o, each.tile) : other_blocks(plan, *o, threads));

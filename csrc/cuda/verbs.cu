@@ -89,7 +89,7 @@ fnn_status fnn_cuda_predict(fnn_cuda_plan *plan, const fnn_cuda_floats *params, 
     const int64_t n_out = plan->net->layers[plan->net->n_layers - 1].n_out;
     program phases;
     add_prepare(&phases, plan, 0, 0, false);
-    add_forward(&phases, plan, params->at, 0, false, false);
+    add_forward(&phases, plan, params->at, 0);
     add_output(&phases, plan, plan->layers.back().out, n_out, link);
     progress at = pass_from(*row, plan->n_batch);
     return pass(plan, data, phases, &at, budget_ns, row, [&](int64_t first, int64_t n_rows) {
@@ -101,7 +101,7 @@ fnn_status fnn_cuda_activities(fnn_cuda_plan *plan, const fnn_cuda_floats *param
                                int64_t budget_ns, int64_t *row, float *const *outs) {
     program phases;
     add_prepare(&phases, plan, 0, 0, false);
-    add_forward(&phases, plan, params->at, 0, false, false);
+    add_forward(&phases, plan, params->at, 0);
     progress at = pass_from(*row, plan->n_batch);
     int slot = 0;
     return pass(plan, data, phases, &at, budget_ns, row, [&](int64_t first, int64_t n_rows) {
@@ -122,8 +122,7 @@ fnn_status fnn_cuda_evaluate(fnn_cuda_plan *plan, const fnn_cuda_floats *params,
                              fnn_loss loss, int64_t budget_ns, int64_t *row, fnn_metrics *metrics) {
     program phases;
     add_prepare(&phases, plan, 0, 0, false);
-    add_forward(&phases, plan, params->at, 0, false, false);
-    add_loss(&phases, plan, loss, false, false);
+    add_judged(&phases, plan, params->at, 0, false, {loss, false, false});
     add_tally(&phases, plan, PASS_ROWS);
     progress at = pass_from(*row, plan->n_batch);
     at.metrics = *metrics;
@@ -140,8 +139,7 @@ fnn_status fnn_cuda_gradients(fnn_cuda_plan *plan, const fnn_cuda_floats *params
     const bool is_drawn = dropout != 0;
     program phases;
     add_prepare(&phases, plan, 0, 0, is_drawn);
-    add_forward(&phases, plan, params->at, 0, is_drawn, true);
-    add_loss(&phases, plan, loss, true, false);
+    add_judged(&phases, plan, params->at, 0, is_drawn, {loss, true, false});
     add_gradients(&phases, plan, params->at, 0, is_drawn);
     progress at = pass_from(0, plan->n_batch);
     at.seed = seed;

@@ -320,7 +320,7 @@ static void arithmetic(void) {
 
 /* ---- devices, memory, errors ---- */
 
-static void devices(void) { /* FASTNN_EMULATE_DEVICES=3 */
+static void devices(void) { /* FASTNN_EMULATE_DEVICES=3, FASTNN_EMULATE_PROCESSORS=7 */
     int count = 0, device = -1, value = 0;
     OK(cudaGetDeviceCount(&count));
     EXPECT(count == 3);
@@ -335,10 +335,10 @@ static void devices(void) { /* FASTNN_EMULATE_DEVICES=3 */
     EXPECT(device == 2);
     cudaDeviceProp properties;
     OK(cudaGetDeviceProperties(&properties, 2));
-    EXPECT(properties.multiProcessorCount == 4 && properties.sharedMemPerBlockOptin == 227 * 1024);
+    EXPECT(properties.multiProcessorCount == 7 && properties.sharedMemPerBlockOptin == 227 * 1024);
     EXPECT(properties.major == 9 && properties.minor == 0);
     OK(cudaDeviceGetAttribute(&value, cudaDevAttrMultiProcessorCount, 0));
-    EXPECT(value == 4);
+    EXPECT(value == 7);
     OK(cudaDeviceGetAttribute(&value, cudaDevAttrMaxSharedMemoryPerBlockOptin, 0));
     EXPECT(value == 227 * 1024);
     OK(cudaDriverGetVersion(&value));
@@ -461,12 +461,16 @@ static void graphs(void) {
     EXPECT(at[0] == 0 && at[1] == 0 && out == 0);
     OK(cudaGraphInstantiate(&exec, graph));
     OK(cudaGraphDestroy(graph));
+    EXPECT(fnn_emulated_recorded() == 4);
     OK(cudaGraphLaunch(exec, stream));
     EXPECT(at[0] == 110 && at[1] == 0x03030303 && out == 110);
     OK(launch(add_value, 1, 1, a, 0, stream)); /* not captured */
     OK(cudaGraphLaunch(exec, stream));
     OK(cudaStreamSynchronize(stream));
     EXPECT(at[0] == 320 && out == 320);
+    setenv("FASTNN_EMULATE_FAILURE", "1", 1);
+    EXPECT(cudaGraphLaunch(exec, stream) == cudaErrorLaunchFailure);
+    EXPECT(at[0] == 430 && out == 320);
     EXPECT(fnn_emulated_live() == 3);
     OK(cudaGraphExecDestroy(exec));
     OK(cudaStreamDestroy(stream));

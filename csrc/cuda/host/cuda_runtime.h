@@ -16,7 +16,9 @@
  *
  * FASTNN_EMULATE_SEED: of the orders (0).  A stream's n-th launch has the same order each time.
  * FASTNN_EMULATE_DEVICES: how many devices there are (1).
- * FASTNN_EMULATE_MEMORY: bytes of device memory, of all devices together (4 GiB). */
+ * FASTNN_EMULATE_MEMORY: bytes of device memory, of all devices together (4 GiB).
+ * FASTNN_EMULATE_PROCESSORS: of a device (4: few, so that small products are cut as large ones are).
+ * FASTNN_EMULATE_FAILURE: 1: a graph fails when half of it is done (0). */
 #ifndef FNN_HOST_CUDA_RUNTIME_H
 #define FNN_HOST_CUDA_RUNTIME_H
 
@@ -248,6 +250,8 @@ cudaError_t cudaEventDestroy(cudaEvent_t event);
 
 /* How many blocks of device and of pinned memory, streams, graphs and events there are that nobody has freed. */
 extern "C" int fnn_emulated_live(void);
+/* How many launches and copies the graph that was instantiated last has. */
+extern "C" int fnn_emulated_recorded(void);
 
 cudaError_t fnn_emulated_allow(const void *kernel, cudaFuncAttribute attribute, int value);
 cudaError_t fnn_emulated_launch(const void *kernel, const std::function<void()> &thread, dim3 grid, dim3 block,
