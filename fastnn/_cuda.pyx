@@ -120,10 +120,10 @@ cdef class Copy:
 
 cdef class Plan:
     cdef fnn_cuda_plan *c
-    cdef readonly tuple suits  # rows of a batch, whether it trains
+    cdef readonly int64_t n_batch
 
     def __cinit__(self, int device, uintptr_t net, int64_t n_batch, bint training):
-        self.suits = n_batch, training
+        self.n_batch = n_batch
         check(fnn_cuda_plan_create(&self.c, device, <const fnn_net *>net, n_batch, training), device)
 
     def __dealloc__(self):
@@ -135,7 +135,7 @@ cdef class Mirror:
     cdef const fnn_net *net
     cdef readonly int device
     cdef Floats params
-    cdef dict plans  # by whether they train
+    cdef dict plans  # by what they are for
 
     def __cinit__(self, uintptr_t net, int device):
         self.net = <const fnn_net *>net
@@ -143,15 +143,16 @@ cdef class Mirror:
         self.params = Floats(device, self.net.n_floats)
         self.plans = {}
 
-    cdef Plan plan_for(self, int64_t n_batch, bint training):
-        cdef Plan plan = self.plans.get(training)
-        if plan is None or plan.suits != (n_batch, training):
-            self.plans.pop(training, None)
-            plan = self.plans[training] = Plan(self.device, <uintptr_t>self.net, n_batch, training)
+    cdef Plan plan_for(self, str purpose, int64_t n_batch):
+        cdef Plan plan = self.plans.get(purpose)
+        if plan is None or plan.n_batch != n_batch:
+            plan = None
+            self.plans.pop(purpose, None)
+            plan = self.plans[purpose] = Plan(self.device, <uintptr_t>self.net, n_batch, purpose != "pass")
         return plan
 
     cdef Plan plan_for_pass(self, Copy data):
-        return self.plan_for(min(PASS_ROWS, -(-data.n_rows // 256) * 256), False)
+        return self.plan_for("pass", min(PASS_ROWS, -(-data.n_rows // 256) * 256))
 
     def upload(self, uintptr_t params):
         self.params.upload(params)
@@ -194,7 +195,7 @@ cdef class Mirror:
 
     def gradients(self, Copy data not None, uintptr_t loss, bint dropout, uint64_t seed, uint32_t step,
                   uintptr_t gradients, uintptr_t metrics, poison=None):
-        cdef Plan plan = Plan(self.device, <uintptr_t>self.net, data.n_rows, True)
+        cdef Plan plan = self.plan_for("gradients", data.n_rows)
         cdef fnn_status status
         if poison is not None:
             check(fnn_cuda_plan_poison(plan.c, poison), self.device)
@@ -206,7 +207,7 @@ cdef class Mirror:
     def train(self, Copy data not None, Floats state, uintptr_t epoch, int64_t budget_ns):
         """Whether the loss stayed finite."""
         cdef fnn_epoch *c_epoch = <fnn_epoch *>epoch
-        cdef Plan plan = self.plan_for(c_epoch.batch_size, True)
+        cdef Plan plan = self.plan_for("train", c_epoch.batch_size)
         cdef fnn_cuda_floats *blocks = NULL if state is None else state.c
         cdef fnn_status status
         with nogil:

@@ -321,6 +321,19 @@ def test_more_rows_than_blocks_that_run_together(monkeypatch: pytest.MonkeyPatch
     assert [launches_a_step(dense(6), rows) for rows in (24, 25)] == [3, 5]
 
 
+@pytest.mark.skipif(not IS_EMULATED, reason="there is no emulated CUDA module")
+def test_gradients_keep_their_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    nets = [fnn.Network(N_IN, layers(fnn.Dense(18, "gelu")), seed=1, device=device) for device in DEVICES]
+    data = [_core.Data(net._net, X, LABELS, "softmax_cross_entropy") for net in nets]
+    for net, rows in zip(nets, data, strict=True):
+        net._net.gradients(rows, "softmax_cross_entropy", 1)
+        fnn.Trainer(net).fit(X, LABELS, batch_size=10)
+    monkeypatch.setenv("FASTNN_EMULATE_MEMORY", "0")
+    found = [net._net.gradients(rows, "softmax_cross_entropy", 1)[1] for net, rows in zip(nets, data, strict=True)]
+    for one, other in zip(*found, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
 # ---- as a user meets it ----
 
 
