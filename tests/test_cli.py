@@ -25,6 +25,7 @@ JSON_FIELDS = {
     "system", "dataset", "recipe", "seed", "test_accuracy", "validation_accuracy", "seconds", "samples_per_second",
     "epochs", "batch_size", "learning_rate", "isa", "threads", "device",
 }  # fmt: skip
+NO_GPU = "" if fnn.cuda.is_available() else f" (no GPU: {fnn.cuda.why_unavailable()})"
 MEASURED = ("test_accuracy", "validation_accuracy", "seconds", "samples_per_second")
 
 
@@ -120,7 +121,8 @@ def test_info(run, monkeypatch):
     assert "threads          3 (set_num_threads(3))\n" in text
     backend = {"openmp": "OpenMP", "pthread": "pthreads, built without OpenMP"}[runtime.config()["threads_backend"]]
     assert f"thread library   {backend}\n" in text
-    assert "devices          cpu:0 (no GPU: this fastnn was built without a CUDA module)\n" in text
+    devices = ", ".join(fnn.devices()) + NO_GPU
+    assert f"devices          {devices}\n" in text
     assert np.__version__ in text
 
 
@@ -332,8 +334,8 @@ def test_plot_without_matplotlib(capsys, monkeypatch, tmp_path):
         ("--seed", ("-1", "1.0", "18446744073709551616"), "an integer from 0 to 18446744073709551615"),
         ("--seeds", ("0", "1001", "x"), "an integer from 1 to 1000"),
         ("--threads", ("0", "257", "all"), "an integer from 1 to 256"),
-        ("--device", ("gpu:0", "/gpu:2"), "one of cpu:0 (no GPU: this fastnn was built without a CUDA module)"),
-        ("--device", ("cpu:1", "/cpu:9"), "one of cpu:0"),
+        ("--device", ("gpu:99", "/gpu:98"), f"one of {', '.join(fnn.devices())}{NO_GPU}"),
+        ("--device", ("cpu:1", "/cpu:9"), f"one of {', '.join(fnn.devices())}"),
         ("--device", ("tpu", "", "CPU:0"), "'auto' or a device such as 'cpu:0' or 'gpu:0'"),
         ("--data", ("/no/such/folder", "MNIST", ""), "auto, mnist, digits or a directory"),
     ],
