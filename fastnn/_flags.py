@@ -11,6 +11,7 @@ from ._devices import place
 
 __all__ = [
     "add_command",
+    "add_device",
     "check_output",
     "check_plot",
     "check_threads",
@@ -30,6 +31,11 @@ def add_command(commands: Any, name: str, says: str, run: Run) -> argparse.Argum
     parser: argparse.ArgumentParser = commands.add_parser(name, help=says, description=f"{says}.", allow_abbrev=False)
     parser.set_defaults(run=run, parser=parser)
     return parser
+
+
+def add_device(parser: argparse.ArgumentParser) -> None:
+    says = "cpu:0, gpu:0 and so on, or auto (default: cpu:0)"
+    parser.add_argument("--device", metavar="DEVICE", type=device, default="cpu:0", help=says)
 
 
 def integer(low: int, high: int) -> Callable[[str], int]:

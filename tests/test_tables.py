@@ -248,6 +248,23 @@ def test_train_and_predict(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
     np.testing.assert_allclose(probabilities.sum(axis=1), 1, atol=1e-5)
 
 
+@pytest.mark.skipif(not fnn.cuda.is_available(), reason="there is no CUDA module, or no GPU")
+def test_train_and_predict_on_a_gpu(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data, model = flowers(tmp_path / "t.csv", 60), tmp_path / "t.safetensors"
+    load, nets, said = fnn.load, [], []
+    monkeypatch.setattr("fastnn.network.load", lambda *path, **options: nets.append(load(*path, **options)) or nets[-1])
+    for device in ("cpu:0", "gpu:0"):
+        flags = ["--target", "1", "--epochs", "2", "--device", device]
+        assert main(["train", str(data), *flags, "--json"]) == 0
+        assert json.loads(capsys.readouterr().out.splitlines()[-1])["device"] == device
+        assert main(["predict", str(model), str(data), "--proba", "--device", device]) == 0
+        assert nets[-1].device == device
+        said.append((model.read_bytes(), capsys.readouterr().out))
+    assert said[0] == said[1]
+
+
 def test_names_survive_train_and_predict(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     rows = [f'{i};"{("weiß, hell", "rot")[i % 2]}"' for i in range(20)]
     data = write(tmp_path / "t.csv", '"größe, cm";"art, Blüte"', *rows)
@@ -312,6 +329,8 @@ def test_export(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         (["train", "t.csv", "--output", "none/m"], "argument --output: must be a file in a directory that exists"),
         (["train", "t.csv", "--activation", "sine"], "activation must be one of"),
         (["train", "t.csv", "--patience", "0"], "argument --patience: must be an integer from 1 to"),
+        (["train", "t.csv", "--device", "gpu:99"], "argument --device: must be one of cpu:0"),
+        (["predict", "m.safetensors", "t.csv", "--device", "gpu:99"], "argument --device: must be one of cpu:0"),
         (["train", "t.csv", "--patience", "2"], "patience must come with held-out rows"),
         (["predict", "m.safetensors", "t.csv"], "'m.safetensors' must have a link, which the loss of a trainer gives"),
         (["predict", "m.safetensors", "t.csv", "--proba"], "argument --proba: the network is no classifier"),

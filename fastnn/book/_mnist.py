@@ -44,7 +44,7 @@ def add_flags(parser: argparse.ArgumentParser, system: ModuleType) -> None:
     add("--seed", "N", _flags.seed, "of initial values and order (default: 0)", 0)
     add("--seeds", "N", _flags.integer(1, _MAX_SEEDS), "train N times, with seeds from --seed on, and report the mean")
     add("--threads", "N", _flags.threads, "exactly N (default: as many as pay, see fastnn info)")
-    add("--device", "DEVICE", _flags.device, "cpu:0, gpu:0 and so on, or auto (default: cpu:0)", "cpu:0")
+    _flags.add_device(parser)
     add("--plot", "FILE", str, "save the curves of cost and accuracy; the name's end gives the format")
     add("--logdir", "DIR", str, "write event files for TensorBoard and checkpoints; with --seeds a folder each, seed_N")
     parser.add_argument("--json", action="store_true", help="print the result as one JSON object in the last line")

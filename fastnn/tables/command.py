@@ -65,6 +65,7 @@ def add_train_flags(parser: argparse.ArgumentParser) -> None:
     )
     add("--seed", metavar="N", type=_flags.seed, default=0, help="of initial values, order and split (default: 0)")
     add("--threads", metavar="N", type=_flags.threads, help="exactly N (default: as many as pay, see fastnn info)")
+    _flags.add_device(parser)
     add("--plot", metavar="FILE", help="save the learning curves; the name's end gives the format")
     add("--json", action="store_true", help="print the result as one JSON object in the last line")
 
@@ -109,6 +110,7 @@ def train(arguments: argparse.Namespace) -> None:
             patience=arguments.patience,
             seed=arguments.seed,
             num_threads=arguments.threads,
+            device=arguments.device,
         )
         learned = learn(table, settings)
     except ValueError as error:
@@ -160,6 +162,7 @@ def _as_dict(table: Table, learned: Learned, output: str) -> dict[str, Any]:
         "best_epoch": learned.best_epoch,
         "rounding": learned.rounding,
         "validation": learned.validation,
+        "device": learned.net.device,
         "model": output,
     }
 
@@ -172,6 +175,7 @@ def add_predict_flags(parser: argparse.ArgumentParser) -> None:
     add("model", metavar="MODEL", help="a network that fastnn train, or Network.save, has saved")
     add("data", metavar="DATA", help="CSV, NPZ or IDX; of a CSV with names, the columns that the network knows by name")
     add("--proba", action="store_true", help="probabilities of all classes, not the most probable one")
+    _flags.add_device(parser)
     add("--output", metavar="FILE", help="default: stdout")
 
 
@@ -182,7 +186,7 @@ def predict(arguments: argparse.Namespace) -> None:
 
     _flags.check_output(arguments, "--output", arguments.output, arguments.model, arguments.data)
     try:
-        net = load(arguments.model)
+        net = load(arguments.model, device=arguments.device)
         if arguments.proba and net.link not in ("softmax", "sigmoid"):
             raise ValueError("argument --proba: the network is no classifier")
         if net.link is None:

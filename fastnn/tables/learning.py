@@ -33,7 +33,8 @@ _ROWS_CHECKED = 10_000
 class Settings:
     """What ``learn`` may be told. task: "classification", "regression" or "auto". hidden: units of each hidden layer.
     keep_prob: of their dropout; 1: none. validation: the part of the rows that is held out, 0 for none. patience:
-    epochs without a better loss there after which the training ends, with the best parameters; None: all epochs."""
+    epochs without a better loss there after which the training ends, with the best parameters; None: all epochs.
+    device: where the network is trained, and lives afterwards."""
 
     task: str = "auto"
     hidden: Sequence[int] = (64, 64)
@@ -47,6 +48,7 @@ class Settings:
     patience: int | None = None
     seed: int = 0
     num_threads: int | None = None
+    device: str = "cpu:0"
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,7 @@ def learn(table: Table, settings: Settings, callbacks: Sequence[Callback] = ()) 
     deviation 1 over the rows trained on; a constant feature gets weights of zero. First and last layer take that into
     their weights afterwards, so that the network reads and gives plain values.
     Whole numbers as a target are classes if there are at most 50, each on two rows or more on average.
-    ValueError: the table does not suit the task.
+    ValueError: the table does not suit the task, or the device is missing.
     """
     if table.y is None:
         raise ValueError("table must have a target, got none")
@@ -85,7 +87,8 @@ def learn(table: Table, settings: Settings, callbacks: Sequence[Callback] = ()) 
     _check_spread(table.columns, inputs)
 
     n_out = len(classes) if classes is not None else train.y.shape[1]
-    net = Network(table.x.shape[1], _layers(settings, n_out, is_bytes=table.x.dtype == np.uint8), seed=settings.seed)
+    layers = _layers(settings, n_out, is_bytes=table.x.dtype == np.uint8)
+    net = Network(table.x.shape[1], layers, seed=settings.seed, device=settings.device)
     loss = "softmax_cross_entropy" if classes is not None else "squared_error"
     trainer = Trainer(net, loss, Adam(settings.learning_rate), regularizer=L2(settings.l2) if settings.l2 else None)
     stopping = [EarlyStopping(patience=settings.patience)] if settings.patience is not None else []
