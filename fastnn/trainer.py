@@ -178,7 +178,8 @@ class Trainer:
 
         Ctrl-C stops between two updates and leaves network and trainer usable.
         TypeError, ValueError: an argument is none of these. FloatingPointError: the loss is no longer finite.
-        RuntimeError: an epoch of this trainer is not over yet, as for EveryNSteps or in another thread.
+        RuntimeError: an epoch of this trainer is not over yet, as for EveryNSteps or in another thread; or a GPU fails,
+        and leaves network and trainer as they were when the epoch began or, later, a callback last read parameters.
         """
         began = time.monotonic()
         settings = check_settings(

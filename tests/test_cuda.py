@@ -547,6 +547,51 @@ def test_memory_that_a_gpu_lacks_says_where(monkeypatch: pytest.MonkeyPatch) -> 
     np.testing.assert_array_equal(net(X), before)
 
 
+def stopped(device: str, at: int, reads: bool, stop: Any) -> fnn.Trainer:
+    """A trainer whose second epoch of five steps `stop` ends, at a step of the training."""
+    net = fnn.Network(N_IN, layers(fnn.Dense(18, "relu")), seed=1, device=device)
+    coach = fnn.Trainer(net, optimizer=fnn.Adam(0.01))
+    coach.fit(X, LABELS, batch_size=10)
+
+    def pause(coach: fnn.Trainer, step: int) -> None:
+        if step == at:
+            if reads:
+                net.get_flat()
+            stop()
+
+    with pytest.raises((RuntimeError, KeyboardInterrupt)) as caught:
+        coach.fit(X, LABELS, batch_size=10, callbacks=[fnn.EveryNSteps(1, pause)])
+    if caught.type is RuntimeError:
+        said = "gpu:0: unspecified launch failure (cudaErrorLaunchFailure) in cudaGraphLaunch"
+        assert str(caught.value).startswith(said)
+    return coach
+
+
+def interrupt() -> None:
+    raise KeyboardInterrupt
+
+
+@pytest.mark.skipif(not IS_EMULATED, reason="there is no emulated CUDA module")
+@pytest.mark.parametrize(("reads", "step"), [(False, 5), (True, 8)])
+def test_a_device_that_fails(reads: bool, step: int, monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path) -> None:
+    """Parameters, moments and step are those of one moment, also after steps of which nothing is known."""
+    with monkeypatch.context() as patch:
+        coach = stopped("gpu:0", 8, reads, lambda: patch.setenv("FASTNN_EMULATE_FAILURE", "1"))
+        net = coach.network
+        assert coach.step == step
+        assert len(coach.batch_losses) == step - 5
+        coach.save(tmp_path / "a.safetensors")  # needs no device
+    twin = stopped("cpu:0", 8, reads=False, stop=interrupt) if reads else None
+    if twin is not None:
+        assert twin.step == step
+        np.testing.assert_array_equal(net.get_flat(), twin.network.get_flat())
+    again = fnn.load_trainer(tmp_path / "a.safetensors", device="cpu:0")
+    np.testing.assert_array_equal(net(X), again.network(X))
+    for trainer in (coach, again):
+        trainer.fit(X, LABELS, batch_size=10)
+    np.testing.assert_array_equal(net.get_flat(), again.network.get_flat())
+
+
 @needs_cuda
 def test_what_a_gpu_lacks_says_so() -> None:
     net = fnn.Network(N_IN, layers(), device="gpu:0")

@@ -60,6 +60,7 @@ cdef class Net:
     cdef readonly object mirror  # what computes in its place on a GPU, or None
     cdef bint is_behind  # the mirror's parameters are the newer ones
     cdef bint is_ahead  # params are
+    cdef object follower  # called when the mirror's parameters have come back, so that a training's state comes with them
 
     def __cinit__(self, int64_t n_in, double scale, double offset, input_dropout, layers, same_as=()):
         """same_as: of each layer, 0 or 1 + the earlier layer whose parameters it uses; (): all have their own."""
@@ -145,6 +146,8 @@ cdef class Net:
         if self.is_behind:
             self.mirror.download(<uintptr_t>self.params)
             self.is_behind = False
+            if self.follower is not None:
+                self.follower()
         if self.ties is not None:
             for tie in self.ties:
                 self.is_ahead |= tie.pull(self.params)
@@ -165,6 +168,12 @@ cdef class Net:
         if self.ties is not None:
             self.pull()
             self.push(changed)
+        return 0
+
+    cdef int forsake(self) except -1:
+        """After the mirror has failed: what came back from it last counts."""
+        self.is_behind = False
+        self.is_ahead = True
         return 0
 
     cdef int refuse_custom(self, Criterion criterion) except -1:

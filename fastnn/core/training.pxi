@@ -45,6 +45,7 @@ cdef class Training:
     cdef tuple blocks
     cdef object mirrored  # the state where the network is mirrored, or None
     cdef bint is_behind  # that one is newer
+    cdef int64_t mirrored_step, step_here  # of the epoch: what the mirror has come to, and of what the copies here are
 
     def __cinit__(self, Net net not None, loss, seed, *, bint is_sum=False, str update="sgd", float momentum=0.0, double beta1=0.0,
                   double beta2=0.0, float epsilon=0.0, float decay=0.0, restraints=(), float clip_value=0.0,
@@ -108,11 +109,17 @@ cdef class Training:
             self.mirrored = None
 
     cdef int pull(self) except -1:
-        """As Net.pull, for the state."""
+        """As Net.pull, for the state; either brings the other along."""
         if self.is_behind:
             self.mirrored.download(<uintptr_t>self.state)
             self.is_behind = False
+            self.net.pull()
         return 0
+
+    def follow(self):
+        """Parameters have come from the mirror: so does the state."""
+        self.pull()
+        self.step_here = self.mirrored_step
 
     def penalty(self):
         """What the restraints add to the loss, at the parameters as they are."""
@@ -142,17 +149,40 @@ cdef class Training:
         epoch.first_step = self.step
         return 0
 
+    cdef int begin_mirrored(self) except -1:
+        """Copies of parameters and state, to go back to if the device fails."""
+        if self.net.mirror is None:
+            return 0
+        with self.net.lock:
+            self.net.pull()
+            self.pull()
+            self.mirrored_step = self.step_here = 0
+            self.net.follower = self.follow
+        return 0
+
     cdef fnn_status run_mirrored(self, fnn_epoch *epoch, Data data) except *:
         """As many as the budget allows, on the device where the network is mirrored."""
         with self.net.lock:
-            self.net.reflect()
-            if self.mirrored is None and self.blocks:
-                self.mirrored = self.net.mirror.state(len(self.blocks))
-                self.mirrored.upload(<uintptr_t>self.state)
-            is_finite = self.net.mirror.train(data.copy(), self.mirrored, <uintptr_t>epoch, BUDGET_NS)
-            self.is_behind = self.mirrored is not None
-            self.net.reflected(epoch.trainable)
-        return FNN_OK if is_finite else FNN_ERR_DIVERGED
+            try:
+                return FNN_OK if self.step_mirrored(epoch, data) else FNN_ERR_DIVERGED
+            except Exception:
+                self.net.forsake()
+                self.is_behind = False
+                self.mirrored = None
+                epoch.step = self.step_here
+                raise
+
+    cdef bint step_mirrored(self, fnn_epoch *epoch, Data data) except *:
+        """Whether the loss stayed finite."""
+        self.net.reflect()
+        if self.mirrored is None and self.blocks:
+            self.mirrored = self.net.mirror.state(len(self.blocks))
+            self.mirrored.upload(<uintptr_t>self.state)
+        is_finite = self.net.mirror.train(data.copy(), self.mirrored, <uintptr_t>epoch, BUDGET_NS)
+        self.mirrored_step = epoch.step
+        self.is_behind = self.mirrored is not None
+        self.net.reflected(epoch.trainable)
+        return is_finite
 
     cdef fnn_status run_steps(self, fnn_epoch *epoch, int n_threads, Data data) except *:
         """As many as the budget allows."""
@@ -176,7 +206,7 @@ cdef class Training:
         on_progress(steps, rows, loss) is called every 50 ms or so.  unfused: store the gradients of a step before any
         update, for tests.  pace: a Pace that chooses, every 50 ms, how many of n_threads work.  pauses: pauses.after(step)
         is the next number of steps done at which pauses(step) is to be called.  Ctrl-C and divergence leave the network,
-        step and epoch as after the last good step.
+        step and epoch as after the last good step, a device that fails as after the last step whose values came from it.
         self.losses: afterwards, also then, the mean loss of each step's batch before its update.
         self.gradient_norm: afterwards, the mean over the steps of the norm before clip_norm bounds it; 0 without it.
         self.perf: afterwards, where the epoch's seconds went, in the order of fnn_perf_place; of a team, the mean.
@@ -208,6 +238,7 @@ cdef class Training:
             self.perf = [0.0] * perf.shape[0]
             self.losses = np.empty(0)
             self.norms = 0.0
+        self.begin_mirrored()
         try:
             while epoch.step < n_steps:
                 if pauses is not None:
@@ -232,6 +263,7 @@ cdef class Training:
                     self.step = first + epoch.step
                     pauses(self.step)
         finally:
+            self.net.follower = None
             self.step = first + epoch.step
             self.losses = np.append(self.losses, losses[:epoch.step])
             self.criterion.finish()
