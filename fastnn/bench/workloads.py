@@ -27,6 +27,8 @@ __all__ = [
     "Fastnn",
     "Workload",
     "WrongResult",
+    "check_close",
+    "check_outputs",
     "epoch_loss",
     "function",
     "inference",
@@ -42,6 +44,7 @@ _TRUTH_STEPS = 5
 # the other side of 0 in float32; the gradients differ by the root of their share.
 _TRUTH_TOLERANCE = 1e-3
 _OUTPUT_TOLERANCE = 1e-5  # of the largest output or of 1
+_TRUE_ROWS = 1000
 _FUNCTION_TOLERANCE = 1e-6
 
 
@@ -106,13 +109,14 @@ class Contender(ABC):
 
 
 class Fastnn(Contender):
-    """This library, through its public functions; bytes are rescaled by the network."""
+    """This library, through its public functions; bytes are rescaled by the network. options: for ``Network``."""
 
     name = "fastnn"
+    options: ClassVar[dict[str, Any]] = {}
 
     def __init__(self, shape: Shape, num_threads: int | None = None) -> None:
         super().__init__(shape, num_threads)
-        self.net = build(shape)
+        self.net = build(shape, **self.options)
         self.trainer = Trainer(self.net, shape.loss, SGD(shape.learning_rate))
         self._initial = initial_parameters(shape)
 
@@ -140,15 +144,15 @@ class Fastnn(Contender):
         return lambda: predict(x, out=out)
 
 
-def build(shape: Shape) -> Network:
-    """The network of a shape with its initial parameters."""
+def build(shape: Shape, **options: Any) -> Network:
+    """The network of a shape with its initial parameters, made with these options."""
     hidden: list[Any] = []
     for units in shape.widths[1:-1]:
         hidden.append(Dense(units, shape.activation))
         if shape.keep_prob < 1:
             hidden.append(Dropout(shape.keep_prob))
     rescaling = [Rescaling(1 / 255)] if shape.samples == "bytes" else []
-    return Network(shape.widths[0], [*rescaling, *hidden, Dense(shape.widths[-1])], seed=0)
+    return Network(shape.widths[0], [*rescaling, *hidden, Dense(shape.widths[-1])], seed=0, **options)
 
 
 def parameters(net: Network) -> list[Array]:
@@ -180,7 +184,7 @@ def training(
         if isinstance(it, Fastnn):
             return _verify_steps(shape, num_threads)
         it.prepare()
-        _check_close(f"{it.name}, {shape.name}: loss", it.epoch(), epoch_loss(shape), _EPOCH_TOLERANCE, floor=0.0)
+        check_close(f"{it.name}, {shape.name}: loss", it.epoch(), epoch_loss(shape), _EPOCH_TOLERANCE, floor=0.0)
 
     run = (lambda: it.epoch(shuffle=True)) if isinstance(it, Fastnn) else it.epoch
     pieces, steps = (1, shape.steps) if piece == "epoch" else (shape.steps, 1)
@@ -205,7 +209,7 @@ def _verify_steps(shape: Shape, num_threads: int | None) -> None:
     before = parameters(it.net)
     loss = it.epoch()
     truth, true_loss = _true_steps(short, it.trainer.seed, before)
-    _check_close(f"fastnn, {shape.name}: loss of {short.steps} steps", loss, true_loss, _TRUTH_TOLERANCE, floor=0.0)
+    check_close(f"fastnn, {shape.name}: loss of {short.steps} steps", loss, true_loss, _TRUTH_TOLERANCE, floor=0.0)
     for name, start, found, expected in zip(it.net.variables, before, parameters(it.net), truth, strict=True):
         error, moved = np.linalg.norm(found - expected), np.linalg.norm(expected - start)
         if not error <= _TRUTH_TOLERANCE * math.sqrt(len(shape.widths) - 1) * moved:
@@ -249,16 +253,20 @@ def inference(
 
     def verify() -> None:
         it.prepare()
-        params = [value.astype(np.float64) for value in initial_parameters(shape)]
-        outs, _ = reference.forward(_described(shape), params, data.x[:1000])
-        link = "softmax" if shape.loss == "softmax_cross_entropy" else "identity"
-        truth = reference.output(outs[-1], link)
-        what = f"{it.name}, {shape.name}, {n_batch} rows: output"
-        _check_close(what, np.asarray(run())[:1000], truth, _OUTPUT_TOLERANCE, floor=max(1.0, np.abs(truth).max()))
+        check_outputs(f"{it.name}, {shape.name}, {n_batch} rows: output", shape, data.x, run())
 
     name = Row(shape, "us/call", n_batch).name
     work = ("call", 1, n_batch, n_batch * shape.flops_forward, shape.bytes_forward(n_batch))
     return Workload(name, it.name, num_threads, *work, it.prepare, run, verify)
+
+
+def check_outputs(what: str, shape: Shape, x: Array, found: Any) -> None:
+    """Of the first rows, against float64. WrongResult: they differ."""
+    params = [value.astype(np.float64) for value in initial_parameters(shape)]
+    outs, _ = reference.forward(_described(shape), params, x[:_TRUE_ROWS])
+    truth = reference.output(outs[-1], "softmax" if shape.is_classifier else "identity")
+    floor = max(1.0, np.abs(truth).max())
+    check_close(what, np.asarray(found)[:_TRUE_ROWS], truth, _OUTPUT_TOLERANCE, floor)
 
 
 # ---- element-wise functions -----------------------------------------------------------------------------------------
@@ -279,7 +287,7 @@ def function(name: str, n: int = shapes.VECTOR, contender: str = "fastnn") -> Wo
         return result
 
     def verify() -> None:
-        _check_close(f"{contender}, {name}", run(), reference.apply(x, name), _FUNCTION_TOLERANCE)
+        check_close(f"{contender}, {name}", run(), reference.apply(x, name), _FUNCTION_TOLERANCE)
 
     return Workload(name, contender, 1, "call", 1, n, 0, 8 * n, lambda: None, run, verify)
 
@@ -313,7 +321,7 @@ def suite(num_threads: int | None = None, smoke: bool = False) -> Iterator[Workl
         yield function(name)
 
 
-def _check_close(what: str, found: Any, expected: Any, tolerance: float, floor: float = 1.0) -> None:
+def check_close(what: str, found: Any, expected: Any, tolerance: float, floor: float = 1.0) -> None:
     """|found - expected| <= tolerance max(|expected|, floor) for every value."""
     found, expected = np.asarray(found, np.float64), np.asarray(expected, np.float64)
     if found.shape != expected.shape:

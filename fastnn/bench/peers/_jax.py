@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -19,6 +19,7 @@ class Jax(FixedThreads):
 
     name = "jax"
     package = "jax"
+    platform: ClassVar[str] = "cpu"
 
     @classmethod
     def why_not(cls, shape: Shape, num_threads: int | None) -> str | None:
@@ -36,15 +37,15 @@ class Jax(FixedThreads):
         self._start(num_threads)
         self._epoch = jax.jit(self._scan, donate_argnums=0)
 
-    @staticmethod
-    def _start(num_threads: int | None) -> None:
+    @classmethod
+    def _start(cls, num_threads: int | None) -> None:
         """XLA starts a thread for each CPU that it may use at its first work, and never again."""
         import jax
 
         if Jax.has_started:
             return
         Jax.has_started, Jax.n_threads = True, num_threads
-        jax.config.update("jax_platforms", "cpu")  # type: ignore[no-untyped-call]
+        jax.config.update("jax_platforms", cls.platform)  # type: ignore[no-untyped-call]
         if num_threads is None:
             jax.devices()
             return

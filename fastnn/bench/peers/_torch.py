@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable
 from importlib import import_module
 from shutil import which
-from typing import Any
+from typing import Any, ClassVar
 from warnings import catch_warnings
 
 import numpy as np
@@ -17,7 +17,10 @@ from ._peer import Peer
 
 
 class _Torch(Peer):
+    """device: where the parameters and the batches lie."""
+
     package = "torch"
+    device: ClassVar[str] = "cpu"
 
     def __init__(self, shape: Shape, num_threads: int | None = None) -> None:
         super().__init__(shape, num_threads)
@@ -27,17 +30,40 @@ class _Torch(Peer):
 
     def _copy(self, value: Array) -> Any:
         """A tensor of its own, to be written to."""
-        return self._torch.from_numpy(value.copy())
+        return self._there(value.copy())
+
+    def _there(self, value: Array) -> Any:
+        """A tensor on the device; on the CPU its memory is that of value."""
+        return self._torch.from_numpy(value).to(self.device)
 
     def feed(self, data: Samples) -> None:
-        torch, size = self._torch, self.shape.batch_size
-        y = torch.from_numpy(data.y.astype(np.int64) if self.shape.is_classifier else data.y)
-        self._xs = torch.from_numpy(data.floats).split(size)
-        self._ys = y.split(size)
+        size = self.shape.batch_size
+        self._xs = self._there(data.floats).split(size)
+        self._ys = self._there(data.y.astype(np.int64) if self.shape.is_classifier else data.y).split(size)
 
     def prepare(self) -> None:
         if self.num_threads is not None:
             self._torch.set_num_threads(self.num_threads)
+
+    def epoch(self) -> float:
+        return float(self._train()) / len(self._xs)
+
+    def _train(self) -> Any:
+        """An epoch; the sum of its batches' losses, on the device."""
+        raise NotImplementedError
+
+    def predictor(self, x: Array) -> Callable[[], Any]:
+        torch, tensor, probabilities = self._torch, self._torch.from_numpy(x), self._probabilities_of(len(x))
+
+        def run() -> Any:
+            with torch.inference_mode():
+                return probabilities(tensor)
+
+        return run
+
+    def _probabilities_of(self, n_batch: int) -> Callable[[Any], Any]:
+        """A function that gives those of so many rows; for squared error, the outputs."""
+        raise NotImplementedError
 
 
 class TorchEager(_Torch):
@@ -52,7 +78,7 @@ class TorchEager(_Torch):
         layers = []
         for n_in, n_out in zip(shape.widths[:-1], shape.widths[1:], strict=True):
             layers += [nn.Linear(n_in, n_out), activations[shape.activation]()]
-        self._model = nn.Sequential(*layers[:-1])
+        self._model = nn.Sequential(*layers[:-1]).to(self.device)
         self._optimizer = self._torch.optim.SGD(self._model.parameters(), shape.learning_rate, fused=True)
 
     def prepare(self) -> None:
@@ -61,30 +87,27 @@ class TorchEager(_Torch):
             for parameter, value in zip(self._model.parameters(), self._initial, strict=True):
                 parameter.copy_(self._copy(value.T))
 
-    def epoch(self) -> float:
-        total = self._torch.zeros(())
+    def _train(self) -> Any:
+        total = self._torch.zeros((), device=self.device)
         for x, y in zip(self._xs, self._ys, strict=True):
             self._optimizer.zero_grad()
             loss = self._loss(self._model(x), y)
             loss.backward()
             self._optimizer.step()
             total += loss.detach()
-        return float(total) / len(self._xs)
+        return total
 
     def _loss(self, outputs: Any, y: Any) -> Any:
         if self.shape.is_classifier:
             return self._torch.nn.functional.cross_entropy(outputs, y)
         return (outputs - y).square().sum() * (0.5 / len(y))
 
-    def predictor(self, x: Array) -> Callable[[], Any]:
-        torch, model, tensor = self._torch, self._model, self._torch.from_numpy(x)
+    def _probabilities_of(self, n_batch: int) -> Callable[[Any], Any]:
+        def probabilities(x: Any) -> Any:
+            outputs = self._model(x)
+            return outputs.softmax(1) if self.shape.is_classifier else outputs
 
-        def run() -> Any:
-            with torch.inference_mode():
-                outputs = model(tensor)
-                return outputs.softmax(1) if self.shape.is_classifier else outputs
-
-        return run
+        return probabilities
 
 
 class TorchCompiled(_Torch):
@@ -111,12 +134,12 @@ class TorchCompiled(_Torch):
         for value, initial in zip(self._params, self._initial, strict=True):
             value.copy_(self._copy(initial))
 
-    def epoch(self) -> float:
+    def _train(self) -> Any:
         with self._torch.no_grad():
-            total = self._torch.zeros(())
+            total = self._torch.zeros((), device=self.device)
             for x, y in zip(self._xs, self._ys, strict=True):
                 self._compiled(self._params, x, y, total)
-            return float(total) / len(self._xs)
+            return total
 
     def _step(self, params: Any, x: Any, y: Any, total: Any) -> None:
         grads, loss = self._torch.func.grad_and_value(self._loss)(params, x, y)
@@ -136,20 +159,13 @@ class TorchCompiled(_Torch):
             x = activation(self._torch.addmm(params[i + 1], x, params[i]))
         return self._torch.addmm(params[-1], x, params[-2])
 
-    def predictor(self, x: Array) -> Callable[[], Any]:
-        torch, tensor = self._torch, self._torch.from_numpy(x)
-
+    def _probabilities_of(self, n_batch: int) -> Callable[[Any], Any]:
         def outputs(params: Any, x: Any) -> Any:
             z = self._outputs(params, x)
             return z.softmax(1) if self.shape.is_classifier else z
 
-        compiled = torch.compile(outputs, fullgraph=True, dynamic=False)
-
-        def run() -> Any:
-            with torch.inference_mode():
-                return compiled(self._params, tensor)
-
-        return run
+        compiled = self._torch.compile(outputs, fullgraph=True, dynamic=False)
+        return lambda x: compiled(self._params, x)
 
 
 class TorchHandWritten(_Torch):
@@ -163,27 +179,27 @@ class TorchHandWritten(_Torch):
         self._make_buffers(shape.batch_size)
 
     def _make_buffers(self, n_batch: int) -> None:
-        self._outputs = [self._torch.empty(n_batch, units) for units in self.shape.widths[1:]]
+        self._outputs = [self._torch.empty(n_batch, units, device=self.device) for units in self.shape.widths[1:]]
         self._deltas = [self._torch.empty_like(output) for output in self._outputs]
 
     def feed(self, data: Samples) -> None:
         super().feed(data)
         if self.shape.is_classifier:
             self._ys = [y[:, None] for y in self._ys]
-            self._minus_one = self._torch.full((self.shape.batch_size, 1), -1.0)
+            self._minus_one = self._torch.full((self.shape.batch_size, 1), -1.0, device=self.device)
 
     def prepare(self) -> None:
         super().prepare()
         for value, initial in zip(self._params, self._initial, strict=True):
             value.copy_(self._copy(initial))
 
-    def epoch(self) -> float:
+    def _train(self) -> Any:
         with self._torch.inference_mode():
-            total = self._torch.zeros(())
+            total = self._torch.zeros((), device=self.device)
             for x, y in zip(self._xs, self._ys, strict=True):
                 total += self._loss(self._forward(x), y)
                 self._backward(x)
-            return float(total) / self.shape.rows
+            return total / self.shape.batch_size
 
     def _forward(self, x: Any) -> Any:
         torch, last = self._torch, len(self._outputs) - 1
@@ -225,13 +241,11 @@ class TorchHandWritten(_Torch):
         elif self.shape.activation == "tanh":
             aten.tanh_backward.grad_input(delta, out, grad_input=delta)
 
-    def predictor(self, x: Array) -> Callable[[], Any]:
-        torch, tensor = self._torch, self._torch.from_numpy(x)
-        self._make_buffers(len(x))
+    def _probabilities_of(self, n_batch: int) -> Callable[[Any], Any]:
+        self._make_buffers(n_batch)
 
-        def run() -> Any:
-            with torch.inference_mode():
-                out = self._forward(tensor)
-                return torch.softmax(out, 1, out=out) if self.shape.is_classifier else out
+        def probabilities(x: Any) -> Any:
+            out = self._forward(x)
+            return self._torch.softmax(out, 1, out=out) if self.shape.is_classifier else out
 
-        return run
+        return probabilities
