@@ -9,6 +9,7 @@
     report      tables, and the JSON that they are made from
     plots       times beside fastnn's, and a roofline
     command     ``fastnn bench``
+    gpu         the comparison on a GPU, which ``bench/gpu.py`` runs
 
 ``import fastnn`` loads none of this.
 """
