@@ -60,7 +60,7 @@ def wide(report: Report, limits: Limits) -> None:
     entries = []
     for precision in ("fp32", "tf32", "bf16"):
         name = f"cuBLAS product {precision}"
-        if (reason := limits.why_not(name)) is not None:
+        if (reason := limits.why_not(name) or _cuda.OnGpu.why_not(shape, None)) is not None:
             report.skip(name, reason)
         elif (entry := report.attempt(name, _product, name, shape, precision)) is not None:
             entries.append(entry)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import time
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -35,7 +35,7 @@ class _Clock(fnn.Callback):
 class FastnnOnGpu(Fastnn):
     """This library. Its data are copied within the first epoch of a fit."""
 
-    options = {"device": DEVICE}  # noqa: RUF012
+    options: ClassVar[dict[str, Any]] = {"device": DEVICE}
 
     def marks(self, n: int) -> list[float]:
         clock, data = _Clock(), self._data

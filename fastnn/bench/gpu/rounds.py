@@ -41,7 +41,7 @@ class Report:
     """What is known so far, on disk whenever something is added: a device that fails may take the process along.
 
     seconds: by contender, of a step or call, one a round. skipped: contender, why. extra: other numbers by name.
-    current: the contender at work.
+    failed: those of the skipped that should have been able to. current: the contender at work.
     """
 
     path: Path
@@ -50,6 +50,7 @@ class Report:
     seconds: dict[str, list[float]] = field(default_factory=dict)
     flops: dict[str, int] = field(default_factory=dict)
     skipped: dict[str, str] = field(default_factory=dict)
+    failed: list[str] = field(default_factory=list)
     extra: dict[str, Any] = field(default_factory=dict)
     current: str | None = None
 
@@ -72,6 +73,7 @@ class Report:
         try:
             result = action(*args)
         except Exception as error:
+            self.failed.append(name)
             self.skip(name, f"{type(error).__name__}: {str(error).strip()[:_LONGEST_REASON]}")
             if any(sign in str(error).lower() for sign in _FATAL):
                 sys.exit(3)

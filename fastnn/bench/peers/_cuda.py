@@ -76,7 +76,7 @@ class Graphed(OnGpu):
             self._train()
         cuda.current_stream().wait_stream(side)
         self._graph = cuda.CUDAGraph()
-        with cuda.graph(self._graph):
+        with cuda.graph(self._graph, capture_error_mode="thread_local"):  # other libraries have threads, too
             self._sum = self._train()
 
     def epoch(self) -> float:
