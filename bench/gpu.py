@@ -40,6 +40,7 @@ ROWS = ("A", "C", "many", "predict", "B")  # the most telling first, as time may
 LIMITS = {"build": 300, "facts": 30, "tests": 100, "memcheck": 60, "racecheck": 60, "latency": 60}
 ROW_LIMIT = 120
 LAST_SECONDS = 10  # of a row, in which it only finishes what it is at
+LONGEST_LINE = 200  # characters of a failure's last line, which the table shows
 TAIL = 1500  # characters of a failure's output that the JSON file keeps; all of it is in build/gpu
 
 
@@ -111,10 +112,10 @@ class Bench:
                     os.killpg(process.pid, signal.SIGKILL)
                     process.wait()
         output = log.read_text(errors="replace")
-        if status is None:
-            raise Failure(f"stopped after {limit:.0f} s\n{output[-TAIL:]}")
         if status != 0:
-            raise Failure(f"ended with status {status}\n{output[-TAIL:]}")
+            how = f"stopped after {limit:.0f} s" if status is None else f"ended with status {status}"
+            last = output.strip().rpartition("\n")[2][:LONGEST_LINE]
+            raise Failure(f"{how}{': ' if last else ''}{last}\n{output[-TAIL:]}")
         return output
 
     def child(self, name: str, row: str, limit: float, *flags: str, under: tuple[str, ...] = ()) -> dict[str, Any]:
@@ -248,13 +249,13 @@ def main() -> int:
     parser.add_argument("--installed", action="store_true", help="build nothing, take the fastnn that is installed")
     parser.add_argument("--smoke", action="store_true", help="everything once, small, without a GPU")
     bench = Bench(parser.parse_args())
-    is_built = bench.stage("build", bench.build)
-    if is_built and bench.stage("facts", bench.facts):
+    is_ready = bench.stage("build", bench.build) and bench.stage("facts", bench.facts)
+    if is_ready:
         bench.stage("tests", bench.tests)
         bench.stage("memcheck", lambda: bench.sanitize("memcheck"))
         bench.stage("racecheck", lambda: bench.sanitize("racecheck"))
     bench.stage("latency", bench.latency)
-    if is_built:
+    if is_ready:
         for name in ROWS:
             bench.stage(name, lambda name=name: bench.row(name))
     text = gpu_table.text(bench.found)

@@ -210,7 +210,7 @@ def test_a_command_that_hangs_or_fails(scripts: Any, tmp_path: Path) -> None:
     bench = gpu.Bench(options(tmp_path))
     python = [sys.executable, "-c"]
     assert bench.command("test", [*python, "print('hello')"], 60) == "hello\n"
-    with pytest.raises(gpu.Failure, match="ended with status 3\nbad"):
+    with pytest.raises(gpu.Failure, match=r"^ended with status 3: bad\nbad"):
         bench.command("test", [*python, "import sys; print('bad'); sys.exit(3)"], 60)
     with pytest.raises(gpu.Failure, match="stopped after 1 s"):
         bench.command("test", [*python, "import time; time.sleep(600)"], 1)
