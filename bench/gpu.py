@@ -58,7 +58,8 @@ class Bench:
         self.until = time.monotonic() + args.seconds
         self.env = {**os.environ, "PYTHONUNBUFFERED": "1", "TORCHINDUCTOR_CACHE_DIR": str(self.folder / "inductor")}
         if not args.installed:
-            self.env["PYTHONPATH"] = str(self.folder / "lib")
+            paths = [str(self.folder / "lib"), *filter(None, [os.environ.get("PYTHONPATH")])]
+            self.env["PYTHONPATH"] = os.pathsep.join(paths)
         self.found: dict[str, Any] = {
             "smoke": args.smoke,
             "machine": machine(),
