@@ -10,7 +10,7 @@ CUDA, pytest and scipy; what is missing is said and left out. The samples are MN
 drawn digits.
 
 Everything that touches the device runs in a process of its own, with a limit of time. One that crashes or hangs is
-started once more without the contender that it was at; then the next stage goes on. The exit status is 0 if everything
+started again without the contender that it was at; then the next stage goes on. The exit status is 0 if everything
 that there is to run ran and was right; targets that are missed change nothing of it.
 """
 
@@ -46,6 +46,10 @@ TAIL = 1500  # characters of a failure's output that the JSON file keeps; all of
 
 class Failure(Exception):
     """Why a stage came to nothing."""
+
+
+class Hang(Failure):
+    """It took too long."""
 
 
 class Bench:
@@ -114,9 +118,11 @@ class Bench:
                     process.wait()
         output = log.read_text(errors="replace")
         if status != 0:
-            how = f"stopped after {limit:.0f} s" if status is None else f"ended with status {status}"
+            kind, how = (Failure, f"ended with status {status}")
+            if status is None:
+                kind, how = (Hang, f"was stopped after {limit:.0f} s")
             last = output.strip().rpartition("\n")[2][:LONGEST_LINE]
-            raise Failure(f"{how}{': ' if last else ''}{last}\n{output[-TAIL:]}")
+            raise kind(f"{how}{': ' if last else ''}{last}\n{output[-TAIL:]}")
         return output
 
     def child(self, name: str, row: str, limit: float, *flags: str, under: tuple[str, ...] = ()) -> dict[str, Any]:
@@ -179,24 +185,25 @@ class Bench:
         return f"{len(self.found['latency']['sizes'])} numbers of blocks"
 
     def row(self, name: str) -> str:
-        """Starts again without whom it crashed or hung at, as long as there is time."""
+        """Starts again without whom it crashed or hung at. One that was only slow keeps the rounds that it came to."""
         without: dict[str, str] = {}
-        until = time.monotonic() + min(ROW_LIMIT, self.left())
         while True:
-            left = until - time.monotonic()
-            flags = ["--rounds", str(self.args.rounds), "--seconds", str(left - LAST_SECONDS)]
+            limit = min(ROW_LIMIT, self.left())
+            flags = ["--rounds", str(self.args.rounds), "--seconds", str(limit - LAST_SECONDS)]
             for contender, why in without.items():
                 flags += ["--without", contender, why]
             try:
-                report = self.child(name, name, left, *flags)
+                report = self.child(name, name, limit, *flags)
                 break
             except Failure as failure:
                 report = self.written(name)
+                self.found["rows"][name] = report
                 culprit = report.get("current")
-                if culprit is None or culprit in without or time.monotonic() > until - LAST_SECONDS:
-                    self.found["rows"][name] = report
+                is_slow = isinstance(failure, Hang) and any(report.get("seconds", {}).values())
+                if culprit is None or culprit in without or is_slow or self.left() < LAST_SECONDS:
                     raise
                 without[culprit] = report["skipped"].get(culprit, f"the process {failure}")
+        report["failed"] += without
         self.found["rows"][name] = report
         return str(report["description"])
 

@@ -212,35 +212,67 @@ def test_a_command_that_hangs_or_fails(scripts: Any, tmp_path: Path) -> None:
     assert bench.command("test", [*python, "print('hello')"], 1e6) == "hello\n"
     with pytest.raises(gpu.Failure, match=r"^ended with status 3: bad\nbad"):
         bench.command("test", [*python, "import sys; print('bad'); sys.exit(3)"], 1e6)
-    with pytest.raises(gpu.Failure, match="stopped after 1 s"):
+    with pytest.raises(gpu.Hang, match="was stopped after 1 s"):
         bench.command("test", [*python, "import time; time.sleep(600)"], 1)
     with pytest.raises(gpu.Failure, match="no time left"):
         gpu.Bench(options(tmp_path, seconds=0.5)).command("test", [*python, ""], 60)
 
 
-def test_a_row_is_started_again_without_the_culprit(
-    scripts: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def written(**changes: Any) -> dict[str, Any]:
+    """By the process of a row."""
+    fresh = {"current": None, "skipped": {}, "failed": [], "seconds": {"fastnn": [1.0, 2.0]}, "description": "all"}
+    return fresh | changes
+
+
+@pytest.fixture
+def play(scripts: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """play(*processes): a row whose processes write this and then end so; the bench, and their commands."""
+
+    def run(*processes: tuple[dict[str, Any], Exception | None]) -> tuple[Any, list[list[str]]]:
+        bench, commands = scripts("gpu").Bench(options(tmp_path)), []
+        bench.folder = tmp_path
+
+        def command(name: str, command: list[str], limit: float) -> None:
+            commands.append(command)
+            report, error = processes[len(commands) - 1]
+            (tmp_path / f"{name}.json").write_text(json.dumps(report))
+            if error is not None:
+                raise error
+
+        monkeypatch.setattr(bench, "command", command)
+        return bench, commands
+
+    return run
+
+
+def test_a_row_is_started_again_without_the_culprit(scripts: Any, play: Any) -> None:
     gpu = scripts("gpu")
-    bench = gpu.Bench(options(tmp_path))
-    bench.folder = tmp_path
-    monkeypatch.setattr(gpu, "ROW_LIMIT", 1e6)
-    calls: list[list[str]] = []
-
-    def command(name: str, command: list[str], limit: float) -> None:
-        calls.append(command)
-        lost = {"current": "jax", "skipped": {}, "seconds": {"fastnn": [1.0]}, "description": "half"}
-        whole = {"current": None, "skipped": {}, "seconds": {"fastnn": [1.0, 2.0]}, "description": "all"}
-        (tmp_path / "A.json").write_text(json.dumps(lost if len(calls) == 1 else whole))
-        if len(calls) == 1:
-            raise gpu.Failure("ended with status -11")
-
-    monkeypatch.setattr(bench, "command", command)
+    crash = (written(current="jax"), gpu.Failure("ended with status -11"))
+    hang = (written(current="torch eager", seconds={"fastnn": []}), gpu.Hang("was stopped"))
+    bench, commands = play(crash, hang, (written(), None))
     assert bench.row("A") == "all"
-    assert len(calls) == 2
-    assert "--without" not in calls[0]
-    assert calls[1][-3:] == ["--without", "jax", "the process ended with status -11"]
+    assert "--without" not in commands[0]
+    assert commands[1][-3:] == ["--without", "jax", "the process ended with status -11"]
+    assert commands[2][-6:] == [*commands[1][-3:], "--without", "torch eager", "the process was stopped"]
+    assert bench.found["rows"]["A"]["failed"] == ["jax", "torch eager"]
+
+
+def test_a_row_that_was_only_slow_keeps_its_rounds(scripts: Any, play: Any) -> None:
+    gpu = scripts("gpu")
+    bench, commands = play((written(current="jax"), gpu.Hang("was stopped")))
+    with pytest.raises(gpu.Hang):
+        bench.row("A")
+    assert len(commands) == 1
     assert bench.found["rows"]["A"]["seconds"] == {"fastnn": [1.0, 2.0]}
+
+
+def test_a_row_that_fails_at_the_same_again_is_given_up(scripts: Any, play: Any) -> None:
+    gpu = scripts("gpu")
+    crash = (written(current="jax"), gpu.Failure("ended with status -11"))
+    bench, commands = play(crash, crash)
+    with pytest.raises(gpu.Failure):
+        bench.row("A")
+    assert len(commands) == 2
 
 
 def found(**rows: Any) -> dict[str, Any]:

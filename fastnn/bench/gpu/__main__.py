@@ -182,6 +182,8 @@ def check(report: Report, limits: Limits) -> None:
 
 
 def facts(report: Report, limits: Limits) -> None:
+    if not fnn.cuda.is_available():
+        raise RuntimeError(f"fastnn sees no GPU: {fnn.cuda.why_unavailable()}")
     report.extra = machine.facts(["torch", "jax", "triton"])
     report.extra["gpu"] = fnn.cuda.device_name(0)
     report.extra["file"] = fnn.__file__

@@ -58,7 +58,6 @@ class Report:
         write_atomically(self.path, json.dumps({**asdict(self), "path": None}).encode())
 
     def skip(self, name: str, reason: str) -> None:
-        print(f"{self.row}: without {name}: {reason}", file=sys.stderr, flush=True)
         self.skipped[name] = reason
         self.seconds.pop(name, None)
         self.save()
@@ -75,6 +74,7 @@ class Report:
         except Exception as error:
             self.failed.append(name)
             self.skip(name, f"{type(error).__name__}: {str(error).strip()[:_LONGEST_REASON]}")
+            print(f"{self.row}: {name}: {self.skipped[name]}", file=sys.stderr, flush=True)
             if any(sign in str(error).lower() for sign in _FATAL):
                 sys.exit(3)
             result = None
