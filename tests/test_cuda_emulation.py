@@ -21,7 +21,7 @@ FLAGS = ["-std=c++17", "-O1", "-ffp-contract=off", "-pthread", "-Wall", "-Wextra
 pytestmark = pytest.mark.skipif(COMPILER is None, reason="no C++ compiler")
 
 CASES = ["indices", "orders", "barriers", "missing_barrier", "any_of_a_block", "shared_poison", "last_of_shared"]
-CASES += ["copies", "arithmetic", "errors", "events", "limits", "graphs", "captures", "threads"]
+CASES += ["copies", "arithmetic", "errors", "events", "limits", "late", "graphs", "captures", "threads"]
 BROKEN_RULES = {
     "returned_threads": "barrier divergence: 31 of 32 threads wait at",
     "two_barriers": "barrier divergence: some threads wait at",

@@ -42,7 +42,7 @@ const char *fnn_cuda_device_name(int device) {
 static fnn_status fill_floats(fnn_cuda_floats *floats) {
     FNN_CUDA(cudaSetDevice(floats->device));
     FNN_TRY(device_new(&floats->at, floats->n));
-    FNN_CUDA(cudaMemset(floats->at, 0, (size_t)floats->n * sizeof(float)));
+    FNN_CUDA(settled(cudaMemset(floats->at, 0, (size_t)floats->n * sizeof(float))));
     return FNN_OK;
 }
 
@@ -69,7 +69,7 @@ void fnn_cuda_floats_destroy(fnn_cuda_floats *floats) {
 
 fnn_status fnn_cuda_floats_upload(fnn_cuda_floats *floats, const float *from) {
     FNN_CUDA(cudaSetDevice(floats->device));
-    FNN_CUDA(cudaMemcpy(floats->at, from, (size_t)floats->n * sizeof(float), cudaMemcpyHostToDevice));
+    FNN_CUDA(settled(cudaMemcpy(floats->at, from, (size_t)floats->n * sizeof(float), cudaMemcpyHostToDevice)));
     return FNN_OK;
 }
 

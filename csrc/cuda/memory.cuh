@@ -28,12 +28,16 @@ template <class T> fnn_status device_new(T **out, int64_t n) {
     return FNN_OK;
 }
 
+/* After a cudaMemset, or a cudaMemcpy to the device: these may return before they are done, and plans' streams do not
+ * wait for the default one. */
+static inline cudaError_t settled(cudaError_t error) { return error != cudaSuccess ? error : cudaStreamSynchronize(0); }
+
 /* A copy of the host's. */
 template <class T> fnn_status device_copy(const T **out, const T *from, int64_t n) {
     T *block = nullptr;
     FNN_TRY(device_new(&block, n));
     *out = block;
-    FNN_CUDA(cudaMemcpy(block, from, (size_t)n * sizeof(T), cudaMemcpyHostToDevice));
+    FNN_CUDA(settled(cudaMemcpy(block, from, (size_t)n * sizeof(T), cudaMemcpyHostToDevice)));
     return FNN_OK;
 }
 

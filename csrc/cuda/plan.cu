@@ -112,6 +112,6 @@ void fnn_cuda_plan_destroy(fnn_cuda_plan *plan) {
 
 fnn_status fnn_cuda_plan_poison(fnn_cuda_plan *plan, int byte) {
     FNN_CUDA(cudaSetDevice(plan->device));
-    FNN_CUDA(cudaMemset(plan->arena, byte, plan->arena_bytes));
+    FNN_CUDA(settled(cudaMemset(plan->arena, byte, plan->arena_bytes)));
     return FNN_OK;
 }

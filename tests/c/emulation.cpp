@@ -82,6 +82,7 @@ static __global__ void note_order(ints a) {
 static std::vector<int> order_on(cudaStream_t stream) {
     int *at = device_new<int>(1 + 4 * 2 * 32);
     OK(cudaMemset(at, 0, sizeof(int)));
+    OK(cudaStreamSynchronize(0));
     OK(launch(note_order, 4, 32, ints{at}, 0, stream));
     std::vector<int> order = fetch(at, 1 + 4 * 2 * 32);
     order.erase(order.begin());
@@ -444,9 +445,31 @@ struct sum {
 };
 static __global__ void add_value(sum a) { atomicAdd(a.at, a.value); }
 
+/* What the default stream has to do is done late, in order, and nobody else waits for it. */
+static void late(void) {
+    int *at = device_new<int>(1), ahead = 0, value = 20;
+    const cudaStream_t stream = new_stream();
+    OK(cudaMemset(at, 1, sizeof(int)));
+    OK(cudaMemcpy(at, &value, sizeof value, cudaMemcpyHostToDevice));
+    value = 30; /* has been read */
+    OK(cudaMemcpyAsync(&ahead, at, sizeof ahead, cudaMemcpyDeviceToHost, stream));
+    OK(cudaStreamSynchronize(stream));
+    EXPECT(ahead != 20 && ahead != 0x01010101);
+    OK(cudaStreamSynchronize(0));
+    OK(cudaMemcpyAsync(&ahead, at, sizeof ahead, cudaMemcpyDeviceToHost, stream));
+    EXPECT(ahead == 20);
+    OK(cudaMemset(at, 0, sizeof(int)));
+    OK(launch(add_value, 1, 1, sum{at, 7})); /* on the default stream itself */
+    EXPECT(fetch(at, 1)[0] == 7);
+    OK(cudaMemset(at, 0, sizeof(int)));
+    OK(cudaDeviceSynchronize());
+    EXPECT(*at == 0);
+}
+
 static void graphs(void) {
     int *at = device_new<int>(2), out = 0;
     OK(cudaMemset(at, 0, 8));
+    OK(cudaStreamSynchronize(0));
     const cudaStream_t stream = new_stream();
     cudaGraph_t graph;
     cudaGraphExec_t exec;
@@ -519,8 +542,10 @@ static void train(int *counter) {
     const cudaStream_t stream = new_stream();
     const floats a = new_floats(64);
     for (int i = 0; i < 50; i++) {
+        OK(cudaStreamSynchronize(0));
         OK(launch(add_up, 1, 64, a, 64 * sizeof(float), stream));
         OK(launch(add_value, 3, 7, sum{counter, 1}, 0, stream));
+        OK(cudaStreamSynchronize(stream));
         for (float each : fetch(a.at, 64)) EXPECT(each == 63.0f * 32);
         OK(cudaMemset(a.at, 0, 64 * sizeof(float)));
     }
@@ -573,6 +598,7 @@ static const struct {
     CASE(errors),
     CASE(events),
     CASE(limits),
+    CASE(late),
     CASE(graphs),
     CASE(captures),
     CASE(threads),

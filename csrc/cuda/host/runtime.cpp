@@ -9,6 +9,7 @@
 #include <map>
 #include <mutex>
 #include <set>
+#include <string>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -52,6 +53,7 @@ struct all_that_lives {
     std::map<std::pair<int, const void *>, size_t> allowed; /* device and kernel -> shared memory */
     int recorded; /* what the graph that was instantiated last does */
     fnn_emulated_stream legacy;
+    std::vector<work> late; /* of the legacy stream, not yet done */
 };
 static all_that_lives &lives(void) {
     static all_that_lives *const all = new all_that_lives();
@@ -177,7 +179,23 @@ cudaError_t cudaDeviceGetAttribute(int *value, cudaDeviceAttr attribute, int dev
     return report(cudaErrorInvalidValue);
 }
 
-cudaError_t cudaDeviceSynchronize(void) { return report(check_no_capture()); }
+/* A cudaMemset returns before the device has done it, and so may a cudaMemcpy of the host's memory, which only has been
+ * read by then; streams that do not block do not wait for them.  Here they are as late as they can be. */
+static void settle() {
+    std::vector<work> late;
+    {
+        const holding held(lives().lock);
+        late.swap(lives().late);
+    }
+    const holding held(lives().legacy.turn);
+    for (const work &each : late) each(&lives().legacy);
+}
+
+cudaError_t cudaDeviceSynchronize(void) {
+    const cudaError_t error = check_no_capture();
+    if (error == cudaSuccess) settle();
+    return report(error);
+}
 
 /* ---- memory ---- */
 
@@ -213,9 +231,11 @@ cudaError_t cudaMalloc(void **block, size_t bytes) {
     return cudaSuccess;
 }
 
+/* Waits for all that the device has to do. */
 cudaError_t cudaFree(void *block) {
     const cudaError_t error = check_no_capture();
     if (error != cudaSuccess || block == nullptr) return report(error);
+    settle();
     const holding held(lives().lock);
     const auto found = lives().blocks.find((uintptr_t)block);
     if (found == lives().blocks.end()) return report(cudaErrorInvalidValue);
@@ -283,6 +303,7 @@ static cudaStream_t find_stream(cudaStream_t stream) {
 
 /* Does it, or records it. */
 static cudaError_t give(cudaStream_t stream, const work &each) {
+    if (stream == nullptr) settle();
     stream = find_stream(stream);
     if (stream == nullptr) return cudaErrorInvalidResourceHandle;
     const holding held(stream->turn);
@@ -331,14 +352,28 @@ cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t bytes, cudaMemcpy
     return cudaMemcpy2DAsync(to, bytes, from, bytes, bytes, 1, kind, stream);
 }
 
+static void do_late(const work &each) {
+    const holding held(lives().lock);
+    lives().late.push_back(each);
+}
+
 cudaError_t cudaMemset(void *to, int byte, size_t bytes) {
-    const cudaError_t error = check_no_capture();
-    return error != cudaSuccess ? report(error) : cudaMemsetAsync(to, byte, bytes, nullptr);
+    cudaError_t error = check_no_capture();
+    if (error == cudaSuccess && bytes != 0 && !lies(to, bytes, true)) error = cudaErrorInvalidValue;
+    if (error != cudaSuccess || bytes == 0) return report(error);
+    do_late([=](cudaStream_t) { memset(to, byte, bytes); });
+    return cudaSuccess;
 }
 
 cudaError_t cudaMemcpy(void *to, const void *from, size_t bytes, cudaMemcpyKind kind) {
-    const cudaError_t error = check_no_capture();
-    return error != cudaSuccess ? report(error) : cudaMemcpyAsync(to, from, bytes, kind, nullptr);
+    cudaError_t error = check_no_capture();
+    if (error != cudaSuccess) return report(error);
+    if (kind != cudaMemcpyHostToDevice || bytes == 0) return cudaMemcpyAsync(to, from, bytes, kind, nullptr);
+    error = check_copy(to, bytes, from, bytes, kind);
+    if (error != cudaSuccess) return report(error);
+    const std::string read((const char *)from, bytes);
+    do_late([=](cudaStream_t) { memcpy(to, read.data(), bytes); });
+    return cudaSuccess;
 }
 
 cudaError_t cudaStreamCreateWithFlags(cudaStream_t *stream, unsigned flags) {
@@ -361,7 +396,11 @@ cudaError_t cudaStreamDestroy(cudaStream_t stream) {
     return cudaSuccess;
 }
 
-cudaError_t cudaStreamSynchronize(cudaStream_t stream) { return report(check_not_captured(stream)); }
+cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
+    const cudaError_t error = check_not_captured(stream);
+    if (error == cudaSuccess && stream == nullptr) settle();
+    return report(error);
+}
 
 /* ---- launches ---- */
 
