@@ -51,11 +51,29 @@ FNN_INLINE void multiply_panel(v16 acc[FNN_MR][FNN_NR], const fnn_view x, const 
     }
 }
 
-/* acc += x W over n_k places, where x starts at the tile's rows and w at its panels */
+/* Far from the processor and needed soon: the next tile's sums in y, and n places of the next weights.  A burst of
+ * prefetches would hold up the loads behind it, so they go out a few at a time. */
+typedef struct ahead {
+    const float *y, *w;
+    int64_t y_stride, w_stride, n;
+} ahead;
+
+/* The share of step 0, 1, ...: a row of y, then a place of w. */
+FNN_INLINE void look_ahead(const ahead *next, int64_t step, const int rows, const int panels) {
+    const int64_t i = step / 2;
+    if (step % 2 == 0 && i < rows)
+        for (int j = 0; j < panels; j++) __builtin_prefetch(next->y + j * next->y_stride + i * FNN_LANES, 1);
+    if (step % 2 == 1 && i < next->n)
+        for (int j = 0; j < panels; j++) __builtin_prefetch(next->w + j * next->w_stride + i * FNN_LANES, 0, 2);
+}
+
+/* acc += x W over n_k places, where x starts at the tile's rows and w at its panels; next: NULL where all is near */
 FNN_INLINE void multiply(v16 acc[FNN_MR][FNN_NR], fnn_view x, const float *w, int64_t w_stride, int64_t n_k,
-                         const int rows, const int panels) {
-    for (int64_t k = n_k / FNN_LANES; k > 0; k--, x.at += x.panel, w += FNN_LANES * FNN_LANES)
+                         const ahead *next, const int rows, const int panels) {
+    for (int64_t k = 0; k < n_k / FNN_LANES; k++, x.at += x.panel, w += FNN_LANES * FNN_LANES) {
+        if (next != NULL) look_ahead(next, k, rows, panels);
         multiply_panel(acc, x, w, w_stride, FNN_LANES, rows, panels);
+    }
     if (n_k % FNN_LANES != 0) multiply_panel(acc, x, w, w_stride, (int)(n_k % FNN_LANES), rows, panels);
 }
 
@@ -65,12 +83,18 @@ typedef struct origin {
     int64_t panel_stride, row_stride;
 } origin;
 
+/* Where weights are, panels `stride` apart. */
+typedef struct view {
+    const float *at;
+    int64_t stride;
+} view;
+
 static const float zeros[FNN_LANES];
 
 /* Tiles leave their accumulators in memory, where the epilogues take them up: unrolled here, an activation would be
- * written out for each accumulator of each shape of tile.  x: the tile's rows; w: its panels, w_stride apart. */
-FNN_INLINE void product_tile(float *y, const origin from, const fnn_view x, const float *w, int64_t w_stride,
-                             int64_t n_k, int64_t n_batch, const tile t, const int rows, const int panels) {
+ * written out for each accumulator of each shape of tile.  x: the tile's rows; w: its panels. */
+FNN_INLINE void product_tile(float *y, const origin from, const fnn_view x, const view w, int64_t n_k, int64_t n_batch,
+                             const tile t, const ahead *next, const int rows, const int panels) {
     v16 acc[FNN_MR][FNN_NR];
     FNN_UNROLL
     for (int i = 0; i < rows; i++) {
@@ -78,7 +102,7 @@ FNN_INLINE void product_tile(float *y, const origin from, const fnn_view x, cons
         for (int j = 0; j < panels; j++)
             acc[i][j] = v16_load(from.at + (t.panel + j) * from.panel_stride + (t.row + i) * from.row_stride);
     }
-    multiply(acc, x, w, w_stride, n_k, rows, panels);
+    multiply(acc, x, w.at, w.stride, n_k, next, rows, panels);
     FNN_UNROLL
     for (int i = 0; i < rows; i++) {
         FNN_UNROLL
@@ -87,9 +111,9 @@ FNN_INLINE void product_tile(float *y, const origin from, const fnn_view x, cons
     }
 }
 
-static void product(float *y, const origin from, const fnn_view x, const float *w, int64_t w_stride, int64_t n_k,
-                    int64_t n_batch, const tile t) {
-#define FNN_TILE_BODY(rows, panels) product_tile(y, from, in, w, w_stride, n_k, n_batch, t, rows, panels)
+static void product(float *y, const origin from, const fnn_view x, const view w, int64_t n_k, int64_t n_batch,
+                    const tile t, const ahead *next) {
+#define FNN_TILE_BODY(rows, panels) product_tile(y, from, in, w, n_k, n_batch, t, next, rows, panels)
     if (x.row == FNN_LANES) {
         const fnn_view in = {x.at, FNN_LANES, x.panel}; /* a stride that the compiler knows is faster */
         FNN_TILE_SWITCH(t)
@@ -118,12 +142,6 @@ typedef struct weights {
     int64_t n_in, n_out;
     int is_turned;
 } weights;
-
-/* Where places [k, ...) of panels [panel, ...) are. */
-typedef struct view {
-    const float *at;
-    int64_t stride;
-} view;
 
 /* to = the block of sixteen rows from `in` on and sixteen columns from `out` on, transposed; only rows of `to` that are
  * columns of the matrix are written. */
@@ -188,24 +206,36 @@ typedef struct layer_product {
     float *turned; /* for the weights of a rectangle */
 } layer_product;
 
+/* What is needed after tile t: the sums of the one below it, and the share of part `index` of `count` of the weights that
+ * follow those of its group. */
+static ahead after(const layer_product *p, const tile t, const view w, int64_t n_k, int64_t index, int64_t count) {
+    const int64_t begin = n_k * index / count, end = n_k * (index + 1) / count;
+    return (ahead){p->y + (t.panel * p->n_batch + t.row + t.rows) * FNN_LANES,
+                   w.at + p->shape.panels * w.stride + begin * FNN_LANES, p->n_batch * FNN_LANES, w.stride, end - begin};
+}
+
 /* Tiles [first, end) of the rectangle's groups, places [k, k + n_k) of all. */
 static void product_block(const layer_product *p, const rectangle r, int64_t first, int64_t end, int64_t k, int64_t n_k,
                           const view w) {
     const int64_t n_batch = p->n_batch, per_group = ceil_div(n_batch, p->shape.rows);
     const tile top = tile_at(p->shape, first, p->n_panels, n_batch);
     const tile bottom = tile_at(p->shape, end - 1, p->n_panels, n_batch);
-    const fnn_view x = p->near == NULL ? (fnn_view){p->x.at + top.row * p->x.row, p->x.row, p->x.panel}
-                                       : copy_block(p->near, p->x, top.row, bottom.row + bottom.rows - top.row, k, n_k);
+    const int is_near = p->near == NULL;
+    const fnn_view x = is_near ? (fnn_view){p->x.at + top.row * p->x.row, p->x.row, p->x.panel}
+                               : copy_block(p->near, p->x, top.row, bottom.row + bottom.rows - top.row, k, n_k);
     const origin from = k > 0          ? (origin){p->y, n_batch * FNN_LANES, FNN_LANES}
                         : p->b != NULL ? (origin){p->b, FNN_LANES, 0}
                                        : (origin){zeros, 0, 0};
-    for (int64_t group = 0; group < r.groups; group++)
+    for (int64_t group = 0; group < r.groups; group++) {
+        const view own_w = {w.at + group * p->shape.panels * w.stride, w.stride};
         for (int64_t i = first; i < end; i++) {
             const tile t = tile_at(p->shape, (r.group + group) * per_group + i, p->n_panels, n_batch);
-            const fnn_view own = {x.at + (t.row - top.row) * x.row, x.row, x.panel};
-            product(p->y, from, own, w.at + group * p->shape.panels * w.stride, w.stride, n_k, n_batch, t);
+            const fnn_view own_x = {x.at + (t.row - top.row) * x.row, x.row, x.panel};
+            const ahead next = after(p, t, own_w, n_k, i - first, end - first);
+            product(p->y, from, own_x, own_w, n_k, n_batch, t, is_near ? NULL : &next);
             if (k + n_k == p->n_k && p->last->run != NULL) p->last->run(p->last, n_batch, t);
         }
+    }
 }
 
 /* A large x is taken in blocks of FNN_BLOCK floats, past which all weights of the rectangle stream; a block takes the
