@@ -56,7 +56,7 @@ def test_rows_of_a_large_batch_have_the_bits_of_small_ones(
 
 @pytest.mark.parametrize("n_threads", [1, 2, 5])
 def test_many_units_have_the_bits_of_few(isa: str, n_threads: int) -> None:
-    """Gradients of 1,031 units' weights from more rows than stay near while the inputs go by; a unit's are its own."""
+    """Gradients of 1,031 units' weights; a unit's are its own."""
     n, n_in, units, few = 133, 35, 1031, 29
     net = fnn.Network(n_in, [fnn.Dense(units, "sigmoid")], seed=2)
     w, b = (variable.value for variable in net.variables.values())
@@ -69,3 +69,29 @@ def test_many_units_have_the_bits_of_few(isa: str, n_threads: int) -> None:
             variable.assign(value)
         for whole, part in zip(found, gradients(small, x, t[:, columns]), strict=True):
             np.testing.assert_array_equal(whole[..., columns], part)
+
+
+@pytest.mark.parametrize("optimizer", [fnn.SGD(1.0), fnn.SGD(1.0, momentum=0.5)], ids=["plain", "momentum"])
+@pytest.mark.parametrize(
+    ("n", "n_in", "n_out", "n_threads"),
+    [
+        (161, 150, 50, 1),  # samples go by in two ranges, inputs in two rounds of blocks
+        (160, 290, 17, 2),
+        (500, 131, 35, 3),
+        (333, 7, 100, 1),
+        (13, 21, 81, 2),
+    ],
+)
+def test_gradients_of_whole_numbers_are_exact(
+    isa: str, n: int, n_in: int, n_out: int, n_threads: int, optimizer: fnn.SGD
+) -> None:
+    """From weights of zero, with a rate of 1, the first step along the gradient of sum (y - t)^2 / 2 leads to x^T t."""
+    x = 1 + np.arange(n * n_in, dtype=np.float32).reshape(n, n_in) * 7 % 5
+    t = np.arange(n * n_out, dtype=np.float32).reshape(n, n_out) * 3 % 11 - 5
+    net = fnn.Network(n_in, [fnn.Dense(n_out, initializer="zeros", name="only")])
+    trainer = fnn.Trainer(net, loss="squared_error", optimizer=optimizer, reduction="sum")
+    trainer.fit(x, t, batch_size=n, shuffle=False, num_threads=n_threads)
+    scale = net.variables["only/b"].value[0] / t[:, 0].sum()
+    assert scale in (1, 2)
+    np.testing.assert_array_equal(net.variables["only/W"].value, scale * (x.T @ t))
+    np.testing.assert_array_equal(net.variables["only/b"].value, scale * t.sum(axis=0))
