@@ -279,8 +279,8 @@ static void dense_backward_weight(const fnn_sink *dw, const fnn_sink *db, const 
     share(&begin, &end, ceil_div(p.n_panels, tall_tile.panels) * blocks, part);
     while (begin < end) {
         const rectangle r = next_rectangle(&begin, end, blocks, INT64_MAX);
-        const int64_t first = r.group * tall_tile.panels;
-        const int64_t panels_end = least(p.n_panels, first + r.groups * tall_tile.panels);
+        const int64_t first = first_panel(tall_tile, r.group, p.n_panels);
+        const int64_t panels_end = first_panel(tall_tile, r.group + r.groups, p.n_panels);
         for (int64_t panel = first; n_batch <= FNN_FEW && panel < panels_end; panel++)
             few_rows_backward(dw, x, dy, n_batch, n_in, panel, r.tile, r.tile + r.tiles);
         if (n_batch > FNN_FEW) weight_rectangle(&p, r);

@@ -21,11 +21,18 @@ FNN_INLINE int64_t tiles_of(tile_shape most, int64_t n_panels, int64_t n_rows) {
     return ceil_div(n_panels, most.panels) * ceil_div(n_rows, most.rows);
 }
 
-/* Rows are spread evenly over the tiles of a panel: 100 rows are 17 tiles of 5 or 6, not 16 of 6 and one of 4. */
+/* The first panel of a group of those that tiles have side by side. */
+FNN_INLINE int64_t first_panel(tile_shape most, int64_t group, int64_t n_panels) {
+    return n_panels * group / ceil_div(n_panels, most.panels);
+}
+
+/* Rows and panels are spread evenly: 100 rows are 17 tiles of 5 or 6, not 16 of 6 and one of 4, and each half of the
+ * groups of 16 panels, which is a thread's share, has 8 of them. */
 FNN_INLINE tile tile_at(tile_shape most, int64_t item, int64_t n_panels, int64_t n_rows) {
-    const int64_t per_panel = ceil_div(n_rows, most.rows), t = item % per_panel;
-    const int64_t panel = item / per_panel * most.panels, row = n_rows * t / per_panel;
-    return (tile){panel, row, (int)least(most.panels, n_panels - panel), (int)(n_rows * (t + 1) / per_panel - row)};
+    const int64_t per_group = ceil_div(n_rows, most.rows), group = item / per_group, t = item % per_group;
+    const int64_t panel = first_panel(most, group, n_panels), row = n_rows * t / per_group;
+    return (tile){panel, row, (int)(first_panel(most, group + 1, n_panels) - panel),
+                  (int)(n_rows * (t + 1) / per_group - row)};
 }
 
 /* Calls body(..., rows, panels) with both as constants, so that its accumulators live in registers. */
@@ -211,7 +218,7 @@ typedef struct layer_product {
 static ahead after(const layer_product *p, const tile t, const view w, int64_t n_k, int64_t index, int64_t count) {
     const int64_t begin = n_k * index / count, end = n_k * (index + 1) / count;
     return (ahead){p->y + (t.panel * p->n_batch + t.row + t.rows) * FNN_LANES,
-                   w.at + p->shape.panels * w.stride + begin * FNN_LANES, p->n_batch * FNN_LANES, w.stride, end - begin};
+                   w.at + t.panels * w.stride + begin * FNN_LANES, p->n_batch * FNN_LANES, w.stride, end - begin};
 }
 
 /* Tiles [first, end) of the rectangle's groups, places [k, k + n_k) of all. */
@@ -226,16 +233,16 @@ static void product_block(const layer_product *p, const rectangle r, int64_t fir
     const origin from = k > 0          ? (origin){p->y, n_batch * FNN_LANES, FNN_LANES}
                         : p->b != NULL ? (origin){p->b, FNN_LANES, 0}
                                        : (origin){zeros, 0, 0};
-    for (int64_t group = 0; group < r.groups; group++) {
-        const view own_w = {w.at + group * p->shape.panels * w.stride, w.stride};
+    const int64_t w_panel = first_panel(p->shape, r.group, p->n_panels);
+    for (int64_t group = r.group; group < r.group + r.groups; group++)
         for (int64_t i = first; i < end; i++) {
-            const tile t = tile_at(p->shape, (r.group + group) * per_group + i, p->n_panels, n_batch);
+            const tile t = tile_at(p->shape, group * per_group + i, p->n_panels, n_batch);
+            const view own_w = {w.at + (t.panel - w_panel) * w.stride, w.stride};
             const fnn_view own_x = {x.at + (t.row - top.row) * x.row, x.row, x.panel};
             const ahead next = after(p, t, own_w, n_k, i - first, end - first);
             product(p->y, from, own_x, own_w, n_k, n_batch, t, is_near ? NULL : &next);
             if (k + n_k == p->n_k && p->last->run != NULL) p->last->run(p->last, n_batch, t);
         }
-    }
 }
 
 /* A large x is taken in blocks of FNN_BLOCK floats, past which all weights of the rectangle stream; a block takes the
@@ -245,8 +252,8 @@ static void product_rectangle(const layer_product *p, const rectangle r) {
     const int64_t k_step =
         is_near ? p->n_k : FNN_LANES * ceil_div(p->n_k, FNN_LANES * ceil_div(p->n_k, FNN_BLOCK_PLACES));
     const int64_t tiles = is_near ? r.tiles : FNN_BLOCK / (p->shape.rows * FNN_BLOCK_PLACES);
-    const int64_t panel = r.group * p->shape.panels;
-    const int64_t panels = least(r.groups * p->shape.panels, p->n_panels - panel);
+    const int64_t panel = first_panel(p->shape, r.group, p->n_panels);
+    const int64_t panels = first_panel(p->shape, r.group + r.groups, p->n_panels) - panel;
     for (int64_t k = 0; k < p->n_k; k += k_step) {
         const int64_t n_k = least(k_step, p->n_k - k);
         const view w = view_of(p->turned, p->m, panel, panels, k, n_k);
@@ -258,7 +265,7 @@ static void product_rectangle(const layer_product *p, const rectangle r) {
 static void product_share(layer_product p, fnn_part part) {
     p.shape = p.near == NULL ? wide_tile : tall_tile;
     const int64_t most =
-        p.m.is_turned ? fnn_turned_panels(p.n_batch, p.n_k) / p.shape.panels : INT64_MAX / p.shape.panels;
+        p.m.is_turned ? fnn_turned_panels(p.n_batch, p.n_k) / p.shape.panels : INT64_MAX;
     int64_t begin, end;
     share(&begin, &end, tiles_of(p.shape, p.n_panels, p.n_batch), part);
     while (begin < end)
