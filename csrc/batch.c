@@ -19,12 +19,12 @@ static void draw_masks(batch *b, fnn_worker *me) {
     const fnn_plan *plan = b->plan;
     const fnn_net *net = plan->net;
     if (draws(b, &net->input.dropout))
-        plan->kernels->dropout_keep(plan->keep_input, net->input.dropout.threshold, b->seed, b->step, 0, b->n_rows,
-                                    net->input.n_in, me->part);
+        plan->kernels->dropout_keep(plan->keep_input, net->input.dropout.threshold, b->seed, b->step, 0, b->before,
+                                    b->n_rows, net->input.n_in, me->part);
     for (int64_t l = 0; l < net->n_layers; l++)
         if (draws(b, &net->layers[l].dropout))
             plan->kernels->dropout_keep(plan->layers[l].keep, net->layers[l].dropout.threshold, b->seed, b->step,
-                                        (int)l + 1, b->n_rows, net->layers[l].n_out, me->part);
+                                        (int)l + 1, b->before, b->n_rows, net->layers[l].n_out, me->part);
     took(b, FNN_PERF_INPUT);
     if (draws(b, &net->input.dropout)) meet(b, me); /* the input reads its masks at once */
 }
@@ -108,7 +108,7 @@ void fnn_batch_loss(batch *b, fnn_worker *me) {
     const fnn_plan *plan = b->plan;
     const fnn_layer *last = &plan->net->layers[plan->net->n_layers - 1];
     const layer_memory *memory = &plan->layers[plan->net->n_layers - 1];
-    const float scale = b->loss.is_sum ? 1.0f : 1.0f / (float)b->n_rows;
+    const float scale = b->loss.is_sum ? 1.0f : 1.0f / (float)b->of;
     if (b->loss.kind == FNN_CUSTOM)
         custom_loss(b, me);
     else

@@ -12,6 +12,7 @@ typedef struct batch {
     const fnn_data *data;
     const uint32_t *rows; /* order of the data's rows; NULL: as they are */
     int64_t first, n_rows;
+    int64_t before, of; /* of a share: rows of the whole batch before it, and in all */
     int dropout; /* draw masks, for this seed and step */
     uint64_t seed;
     uint32_t step;

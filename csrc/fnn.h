@@ -342,11 +342,21 @@ void fnn_evaluate(fnn_plan *plan, const float *params, const fnn_data *data, fnn
 
 /* ---- gradients (gradients.c) ------------------------------------------------------------------------------------ */
 
-/* Gradients of the mean loss of one batch of data->n_rows <= n_batch rows in order, as a parameter block, in the first
- * n_floats of net->n_gradients floats.  Parameters that layers share get the sum of what each would give them.
- * With dropout: the masks of training step `step`. */
-void fnn_gradients(fnn_plan *plan, const float *params, const fnn_data *data, fnn_loss loss, int dropout, uint64_t seed,
-                   uint32_t step, float *gradients, fnn_metrics *metrics);
+/* Rows of a batch, all of them or a share. */
+typedef struct fnn_share {
+    const uint32_t *order; /* of the data's rows; NULL: as they are */
+    int64_t first, n_rows; /* n_rows <= n_batch of the plan, from `first` of that order on */
+    int64_t before;        /* rows of the batch before them: dropout masks are numbered by the row's place in it */
+    int64_t of;            /* rows of the batch, which a mean is over */
+    int dropout;           /* draw masks, those of training step `step` */
+    uint64_t seed;
+    uint32_t step;
+} fnn_share;
+
+/* What the rows of a share contribute to the gradients of their batch's loss, as a parameter block, in the first
+ * n_floats of net->n_gradients floats.  Parameters that layers share get the sum of what each would give them. */
+void fnn_gradients(fnn_plan *plan, const float *params, const fnn_data *data, fnn_loss loss, const fnn_share *share,
+                   float *gradients, fnn_metrics *metrics);
 
 /* ---- training (train.c) ----------------------------------------------------------------------------------------- */
 
@@ -425,6 +435,12 @@ FNN_ANYWHERE int fnn_state_blocks(fnn_update update, float momentum) {
  * state: fnn_state_blocks blocks like params, zeros before the first step; what it holds of masked weights is not
  * defined. FNN_ERR_DIVERGED: step counts the good steps; the parameters are those after them. */
 fnn_status fnn_train(fnn_plan *plan, float *params, float *state, fnn_epoch *epoch, int n_threads, int64_t budget_ns);
+
+/* The next step by gradients and metrics of its batch's n_shares shares, which fnn_gradients computed, here or elsewhere:
+ * their sum, added up in this order, moves the parameters.  That of one share gives the bits of fnn_train.  Statuses as
+ * there; the plan's batches may be of any size. */
+fnn_status fnn_train_by(fnn_plan *plan, float *params, float *state, fnn_epoch *epoch, int n_threads,
+                        const float *const *gradients, const fnn_metrics *metrics, int64_t n_shares);
 
 /* ---- predictor (predictor.c) ------------------------------------------------------------------------------------ */
 

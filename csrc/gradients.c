@@ -66,15 +66,19 @@ static void gradients_body(void *job, fnn_worker *me) {
     fnn_mask_weights(&b, g->gradients, NULL, me);
 }
 
-void fnn_gradients(fnn_plan *plan, const float *params, const fnn_data *data, fnn_loss loss, int dropout, uint64_t seed,
-                   uint32_t step, float *gradients, fnn_metrics *metrics) {
+void fnn_gradients(fnn_plan *plan, const float *params, const fnn_data *data, fnn_loss loss, const fnn_share *share,
+                   float *gradients, fnn_metrics *metrics) {
     const batch b = {.plan = plan,
                      .params = params,
                      .data = data,
-                     .n_rows = data->n_rows,
-                     .dropout = dropout,
-                     .seed = seed,
-                     .step = step,
+                     .rows = share->order,
+                     .first = share->first,
+                     .n_rows = share->n_rows,
+                     .before = share->before,
+                     .of = share->of,
+                     .dropout = share->dropout,
+                     .seed = share->seed,
+                     .step = share->step,
                      .loss = loss,
                      .is_backward = 1};
     gradients_job g = {.b = b, .gradients = gradients, .metrics = metrics};

@@ -106,9 +106,9 @@ struct fnn_kernels {
     void (*gather)(float *x, const fnn_data *data, const uint32_t *rows, int64_t first, const fnn_input *input,
                    const uint16_t *keep, float scale, int64_t n_batch, fnn_part part);
 
-    /* keep[ceil(n / 16)][n_batch]: a bit a unit. */
-    void (*dropout_keep)(uint16_t *keep, uint32_t threshold, uint64_t seed, uint32_t step, int layer, int64_t n_batch,
-                         int64_t n, fnn_part part);
+    /* keep[ceil(n / 16)][n_batch]: a bit a unit, of rows first, first + 1, ... of the masks of a step. */
+    void (*dropout_keep)(uint16_t *keep, uint32_t threshold, uint64_t seed, uint32_t step, int layer, int64_t first,
+                         int64_t n_batch, int64_t n, fnn_part part);
 
     /* y = activation(x W + b);  out = keep ? y * scale : 0, all kept where keep is NULL; y and out may be the same.
      * If they are not, and activation.with_slope (where fnn_keeps_slope), y is that slope instead.

@@ -35,6 +35,7 @@ static void pass_body(void *job, fnn_worker *me) {
     batch b = {.plan = plan, .params = p->params, .data = p->data, .loss = p->loss};
     for (b.first = p->row; b.first < p->data->n_rows; b.first += b.n_rows) {
         b.n_rows = p->data->n_rows - b.first < plan->n_batch ? p->data->n_rows - b.first : plan->n_batch;
+        b.of = b.n_rows;
         fnn_batch_forward(&b, me);
         if (p->metrics != NULL) fnn_batch_loss(&b, me);
         for (int64_t l = 0; p->outs != NULL && l < plan->net->n_layers; l++)

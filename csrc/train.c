@@ -23,6 +23,14 @@ static void add_perf(const fnn_plan *plan, fnn_epoch *epoch, int members) {
     }
 }
 
+static int is_finite(double x) { return x - x == 0.0; }
+
+static void count_step(fnn_epoch *epoch, int64_t step, fnn_metrics metrics) {
+    add_metrics(&epoch->metrics, metrics);
+    if (epoch->losses != NULL) epoch->losses[step] = metrics.loss / (double)metrics.rows;
+    epoch->step = step + 1;
+}
+
 static void training_body(void *job, fnn_worker *me) {
     training *t = job;
     const fnn_plan *plan = t->d.plan;
@@ -40,21 +48,20 @@ static void training_body(void *job, fnn_worker *me) {
     for (int64_t step = epoch->step; step < epoch->n_steps; step++) {
         b.first = step * epoch->batch_size;
         b.n_rows = n_rows - b.first < epoch->batch_size ? n_rows - b.first : epoch->batch_size;
+        b.of = b.n_rows;
         b.step = epoch->first_step + (uint32_t)step;
         start_clock(&b, epoch->perf_every > 0 && step % epoch->perf_every == 0 ? own_perf(plan, me) : NULL);
         fnn_batch_forward(&b, me);
         fnn_batch_loss(&b, me);
         const fnn_metrics metrics = fnn_batch_metrics(&b);
         took(&b, FNN_PERF_LOSS);
-        if (metrics.loss - metrics.loss != 0.0) { /* infinite or NaN: every member sees the same and leaves */
+        if (!is_finite(metrics.loss)) { /* every member sees the same and leaves */
             if (me->part.index == 0) t->status = FNN_ERR_DIVERGED;
             break;
         }
         fnn_descend(&t->d, &b, step, me);
         if (me->part.index == 0) {
-            add_metrics(&epoch->metrics, metrics);
-            if (epoch->losses != NULL) epoch->losses[step] = metrics.loss / (double)metrics.rows;
-            epoch->step = step + 1;
+            count_step(epoch, step, metrics);
             t->stop = fnn_now_ns() >= t->deadline;
         }
         meet(&b, me);
@@ -70,4 +77,36 @@ fnn_status fnn_train(fnn_plan *plan, float *params, float *state, fnn_epoch *epo
     fnn_team_run(n_threads < plan->n_threads ? n_threads : plan->n_threads, training_body, &t);
     if (epoch->perf_every > 0) add_perf(plan, epoch, t.members);
     return t.status;
+}
+
+/* ---- a step whose gradients were computed in shares ---- */
+
+typedef struct shares_job {
+    descent d;
+    const float *const *gradients;
+    int64_t n_shares;
+} shares_job;
+
+static void shares_body(void *job, fnn_worker *me) {
+    const shares_job *s = job;
+    const fnn_plan *plan = s->d.plan;
+    const int64_t n = plan->net->n_floats, begin = n * me->part.index / me->part.count;
+    const int64_t end = n * (me->part.index + 1) / me->part.count;
+    batch b = {.plan = plan, .params = s->d.params};
+    memcpy(plan->gradients + begin, s->gradients[0] + begin, (size_t)(end - begin) * sizeof(float));
+    for (int64_t share = 1; share < s->n_shares; share++)
+        for (int64_t i = begin; i < end; i++) plan->gradients[i] += s->gradients[share][i];
+    meet(&b, me);
+    fnn_descend_by_stored(&s->d, &b, s->d.epoch->step, me);
+}
+
+fnn_status fnn_train_by(fnn_plan *plan, float *params, float *state, fnn_epoch *epoch, int n_threads,
+                        const float *const *gradients, const fnn_metrics *metrics, int64_t n_shares) {
+    shares_job s = {.d = {plan, params, state, epoch}, .gradients = gradients, .n_shares = n_shares};
+    fnn_metrics sum = metrics[0];
+    for (int64_t share = 1; share < n_shares; share++) add_metrics(&sum, metrics[share]);
+    if (!is_finite(sum.loss)) return FNN_ERR_DIVERGED;
+    fnn_team_run(n_threads < plan->n_threads ? n_threads : plan->n_threads, shares_body, &s);
+    count_step(epoch, epoch->step, sum);
+    return FNN_OK;
 }

@@ -52,19 +52,31 @@ static void constrain(const descent *d, batch *b, fnn_worker *me) {
     }
 }
 
-void fnn_descend(const descent *d, batch *b, int64_t step, fnn_worker *me) {
-    const fnn_sink store = {.update = FNN_STORE, .w = d->plan->gradients};
-    const int unfused =
-        d->epoch->unfused || d->epoch->clip_value > 0 || d->epoch->clip_norm > 0 || fnn_shares(d->plan->net);
-    b->sinks = unfused ? fnn_own_sinks(d->plan, store, d->epoch->trainable, me) : own_updates(d, step, me);
-    fnn_batch_backward(b, me);
-    if (unfused) {
-        fnn_sum_shared(d->plan->gradients, b, me);
-        fnn_mask_weights(b, d->plan->gradients, d->epoch->trainable, me);
-        const float factor = fnn_clip_gradients(d, b, me);
-        update_parameters(b, own_updates(d, step, me), factor, me);
-        meet(b, me);
-    }
+void fnn_descend_by_stored(const descent *d, batch *b, int64_t step, fnn_worker *me) {
+    const float factor = fnn_clip_gradients(d, b, me);
+    update_parameters(b, own_updates(d, step, me), factor, me);
+    meet(b, me);
     fnn_mask_weights(b, d->params, d->epoch->trainable, me);
     constrain(d, b, me);
+}
+
+static void descend_fused(const descent *d, batch *b, int64_t step, fnn_worker *me) {
+    b->sinks = own_updates(d, step, me);
+    fnn_batch_backward(b, me);
+    fnn_mask_weights(b, d->params, d->epoch->trainable, me);
+    constrain(d, b, me);
+}
+
+void fnn_descend(const descent *d, batch *b, int64_t step, fnn_worker *me) {
+    const fnn_epoch *epoch = d->epoch;
+    const fnn_sink store = {.update = FNN_STORE, .w = d->plan->gradients};
+    if (!epoch->unfused && epoch->clip_value == 0 && epoch->clip_norm == 0 && !fnn_shares(d->plan->net)) {
+        descend_fused(d, b, step, me);
+        return;
+    }
+    b->sinks = fnn_own_sinks(d->plan, store, epoch->trainable, me);
+    fnn_batch_backward(b, me);
+    fnn_sum_shared(d->plan->gradients, b, me);
+    fnn_mask_weights(b, d->plan->gradients, epoch->trainable, me);
+    fnn_descend_by_stored(d, b, step, me);
 }

@@ -46,5 +46,7 @@ float fnn_clip_gradients(const descent *d, batch *b, fnn_worker *me);
 
 /* The backward pass of step `step` of the epoch, and all that it changes. */
 void fnn_descend(const descent *d, batch *b, int64_t step, fnn_worker *me);
+/* What a step changes once its gradients, with masks applied and those of shared layers summed, are the plan's. */
+void fnn_descend_by_stored(const descent *d, batch *b, int64_t step, fnn_worker *me);
 
 #endif

@@ -195,8 +195,18 @@ cdef extern from "kernels.h" nogil:
                         float **outs)
     void fnn_evaluate(fnn_plan *plan, const float *params, const fnn_data *data, fnn_loss loss, int64_t budget_ns,
                       int64_t *row, fnn_metrics *metrics)
-    void fnn_gradients(fnn_plan *plan, const float *params, const fnn_data *data, fnn_loss loss, int dropout,
-                       uint64_t seed, uint32_t step, float *gradients, fnn_metrics *metrics)
+    ctypedef struct fnn_share:
+        const uint32_t *order
+        int64_t first
+        int64_t n_rows
+        int64_t before
+        int64_t of
+        int dropout
+        uint64_t seed
+        uint32_t step
+
+    void fnn_gradients(fnn_plan *plan, const float *params, const fnn_data *data, fnn_loss loss, const fnn_share *share,
+                       float *gradients, fnn_metrics *metrics)
 
     ctypedef struct fnn_restraint:
         float l2
@@ -238,6 +248,8 @@ cdef extern from "kernels.h" nogil:
     int fnn_state_blocks(fnn_update update, float momentum)
     fnn_status fnn_train(fnn_plan *plan, float *params, float *state, fnn_epoch *epoch, int n_threads,
                          int64_t budget_ns)
+    fnn_status fnn_train_by(fnn_plan *plan, float *params, float *state, fnn_epoch *epoch, int n_threads,
+                            const float *const *gradients, const fnn_metrics *metrics, int64_t n_shares)
 
     ctypedef struct fnn_predictor:
         pass

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ._pace import Pace
+from ._towers import Crew
 from .callbacks import Pauses
 
 _Dropout = tuple[int, float, float] | None
@@ -98,6 +99,9 @@ class Predictor:
     def __call__(self, x: ArrayLike, out: NDArray[np.float32] | None = None) -> NDArray[np.float32]: ...
     def poison(self, byte: int) -> None: ...
 
+class Towers:
+    def __init__(self, net: Net, mirrors: Sequence[Any]) -> None: ...
+
 class Diverged(Exception): ...
 
 class Training:
@@ -123,6 +127,7 @@ class Training:
         restraints: Sequence[tuple[float, float, float]] = (),
         clip_value: float = 0.0,
         clip_norm: float = 0.0,
+        crew: Crew | None = None,
     ) -> None: ...
     def get_state(self) -> dict[str, list[NDArray[np.float32]]]: ...
     def set_state(self, name: str, layer: int, which: str, value: NDArray[np.float32]) -> None: ...

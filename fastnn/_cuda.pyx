@@ -23,6 +23,8 @@ cdef extern from "cuda/fnn_cuda.h" nogil:
     ctypedef struct fnn_metrics:
         double loss
         int64_t hits, rows
+    ctypedef struct fnn_share:
+        pass
     ctypedef struct fnn_epoch:
         int64_t batch_size
 
@@ -56,8 +58,7 @@ cdef extern from "cuda/fnn_cuda.h" nogil:
     fnn_status fnn_cuda_evaluate(fnn_cuda_plan *plan, const fnn_cuda_floats *params, const fnn_cuda_data *data,
                                  fnn_loss loss, int64_t budget_ns, int64_t *row, fnn_metrics *metrics)
     fnn_status fnn_cuda_gradients(fnn_cuda_plan *plan, const fnn_cuda_floats *params, const fnn_cuda_data *data,
-                                  fnn_loss loss, int dropout, uint64_t seed, uint32_t step, float *gradients,
-                                  fnn_metrics *metrics)
+                                  fnn_loss loss, const fnn_share *share, float *gradients, fnn_metrics *metrics)
     fnn_status fnn_cuda_train(fnn_cuda_plan *plan, fnn_cuda_floats *params, fnn_cuda_floats *state,
                               const fnn_cuda_data *data, fnn_epoch *epoch, int64_t budget_ns)
 
@@ -97,7 +98,10 @@ cdef class Floats:
         fnn_cuda_floats_destroy(self.c)
 
     def upload(self, uintptr_t source):
-        check(fnn_cuda_floats_upload(self.c, <const float *>source), self.device)
+        cdef fnn_status status
+        with nogil:
+            status = fnn_cuda_floats_upload(self.c, <const float *>source)
+        check(status, self.device)
 
     def download(self, uintptr_t to):
         check(fnn_cuda_floats_download(self.c, <float *>to), self.device)
@@ -193,15 +197,16 @@ cdef class Mirror:
         check(status, self.device)
         return row
 
-    def gradients(self, Copy data not None, uintptr_t loss, bint dropout, uint64_t seed, uint32_t step,
-                  uintptr_t gradients, uintptr_t metrics, poison=None):
-        cdef Plan plan = self.plan_for("gradients", data.n_rows)
+    def gradients(self, Copy data not None, uintptr_t loss, uintptr_t share, int64_t n_batch, uintptr_t gradients,
+                  uintptr_t metrics, poison=None):
+        """Of a share of at most n_batch rows."""
+        cdef Plan plan = self.plan_for("gradients", n_batch)
         cdef fnn_status status
         if poison is not None:
             check(fnn_cuda_plan_poison(plan.c, poison), self.device)
         with nogil:
-            status = fnn_cuda_gradients(plan.c, self.params.c, data.c, (<fnn_loss *>loss)[0], dropout, seed, step,
-                                        <float *>gradients, <fnn_metrics *>metrics)
+            status = fnn_cuda_gradients(plan.c, self.params.c, data.c, (<fnn_loss *>loss)[0],
+                                        <const fnn_share *>share, <float *>gradients, <fnn_metrics *>metrics)
         check(status, self.device)
 
     def train(self, Copy data not None, Floats state, uintptr_t epoch, int64_t budget_ns):

@@ -37,15 +37,16 @@ def devices() -> tuple[str, ...]:
     return ("cpu:0", *(f"gpu:{i}" for i in range(cuda.device_count())))
 
 
-def place(device: Any, *, allow_soft_placement: bool = False) -> Placement:
+def place(device: Any, *, allow_soft_placement: bool = False, argument: str = "device") -> Placement:
     """The device of that name; "auto": the first GPU if there is one, else the CPU.
 
     allow_soft_placement: "cpu:0" stands in for a missing device, with a warning on the logger "fastnn".
+    argument: what errors call it.
     TypeError: not a string. ValueError: no name of a device, or it is missing; the message lists those there are.
     """
     expected = "'auto' or a device such as 'cpu:0' or 'gpu:0'"
     if not isinstance(device, str):
-        raise _checks.wrong_kind("device", expected, device)
+        raise _checks.wrong_kind(argument, expected, device)
     if device in ("cpu:0", "/cpu:0", "cpu", "/cpu"):
         return Placement("cpu:0", "cpu:0")  # asks no driver
     found = devices()
@@ -53,13 +54,13 @@ def place(device: Any, *, allow_soft_placement: bool = False) -> Placement:
         device = "gpu:0" if cuda.is_available() else "cpu:0"
     match = _NAME.fullmatch(device)
     if match is None:
-        raise _checks.wrong_value("device", expected, device)
+        raise _checks.wrong_value(argument, expected, device)
     name = f"{match[1]}:{match[2] or 0}"
     if name in found:
         return Placement(name, name)
     because = "" if match[1] == "cpu" or cuda.is_available() else f" (no GPU: {cuda.why_unavailable()})"
     if not allow_soft_placement:
-        raise _checks.wrong_value("device", f"one of {', '.join(found)}{because}", device)
+        raise _checks.wrong_value(argument, f"one of {', '.join(found)}{because}", device)
     import logging
 
     logging.getLogger("fastnn").warning("device %s is missing%s: cpu:0 takes its place", name, because)

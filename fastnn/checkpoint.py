@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -109,7 +109,7 @@ class Checkpoint(Callback):
             os.unlink(steps[step])
 
 
-def load_trainer(path: Path, *, device: str = "cpu:0") -> Trainer:
+def load_trainer(path: Path, *, device: str = "cpu:0", towers: Sequence[str] | None = None) -> Trainer:
     """The trainer that ``Trainer.save`` or a Checkpoint wrote, with its network; of a folder, its latest checkpoint.
 
     Going on gives the bits, and but for seconds the history, of a training that never stopped, with the same data and
@@ -117,15 +117,20 @@ def load_trainer(path: Path, *, device: str = "cpu:0") -> Trainer:
     Callbacks given to the next ``fit`` take the states that were saved: each that of its class and, where a class has
     several, by their order; states that none takes are left behind. Schedules and the like of your own must have been
     defined, their module imported. device: where the network is to live; the bits are the same on any.
-    OSError: no such file, or it cannot be read. ValueError: it is damaged, or no saved trainer; or device is missing.
+    towers: as of a Trainer; a file does not say which there were, and only as many as before, in shares of the same
+    rows, go on with the same bits.
+    OSError: no such file, or it cannot be read. ValueError: it is damaged, or no saved trainer; or a device is missing.
     """
     from ._network_file import from_contents
+    from ._towers import check_devices
 
+    if towers is not None:
+        check_devices(towers)  # no fault of the file's
     path = Checkpoint.latest(path) if os.path.isdir(path) else path
     file = _read(path)
     network = from_contents(file.metadata, file.tensors, path, device)
     try:
-        return _trainer(network, file)
+        return _trainer(network, file, towers)
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{os.fspath(path)!r} does not hold a whole training: {error}") from error
 
@@ -220,9 +225,10 @@ def _read(path: Path) -> _File:
     return _File(metadata, text, tensors)
 
 
-def _trainer(network: Network, file: _File) -> Trainer:
+def _trainer(network: Network, file: _File, towers: Sequence[str] | None) -> Trainer:
     text, tensors = file.text, file.tensors
-    trainer = Trainer(network, **{name: _from_json(value) for name, value in text["arguments"].items()})
+    arguments = {name: _from_json(value) for name, value in text["arguments"].items()}
+    trainer = Trainer(network, **arguments, towers=towers)
     training = trainer._training
     places = [(i, which) for i, place in enumerate(network._places) if place.first == i for which in "Wb"]
     for name in training.get_state():

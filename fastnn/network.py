@@ -66,6 +66,7 @@ class Network:
         self.seed = as_seed(seed)
         allow_soft_placement = _checks.flag("allow_soft_placement", allow_soft_placement)
         self._is_placement_logged = _checks.flag("log_device_placement", log_device_placement)
+        self._is_placement_soft = allow_soft_placement
         self._placement = place_on(device, allow_soft_placement=allow_soft_placement)
         self.scope = _check_scope(scope)
         prefix = f"{self.scope.name}/" if self.scope is not None else ""

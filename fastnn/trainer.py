@@ -6,12 +6,14 @@ import os
 import time
 from _thread import allocate_lock
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from . import _checks, _core, losses, regularizers
 from . import metrics as _metrics
+from ._devices import Placement
 from ._files import write_atomically
 from ._fit import check_callbacks, check_clip, check_link, check_settings, goal, rows_of, sets_of, work_of
 from ._pace import Pace
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from ._fit import Work
     from ._progress import Progress, Watch
     from ._seeds import Seed
+    from ._towers import Crew
     from .metrics import Metrics
 
 
@@ -51,8 +54,20 @@ class Trainer:
     before regularisers and the optimiser see them. A norm within its bound changes no bit. With clip_norm the history
     has "gradient_norm", the epoch's mean of ||g|| before clip_norm bounds it. (Pascanu, Mikolov and Bengio, "On the
     difficulty of training recurrent neural networks", ICML 2013, section 3.2.)
-    TypeError, ValueError: an argument is none of these, loss and last layer contradict each other, or a layer's
-    activation is a threshold.
+    towers: names of devices that share the work of each step, as ("gpu:0", "gpu:1") or ("cpu:0", "gpu:0"), or None. A
+    mini-batch is cut into contiguous shares, one a tower, whose numbers of rows differ by at most one; a batch of fewer
+    rows than towers uses that many. Each tower has a thread and the network's parameters, and computes the gradients of
+    its share, of the mean over the whole batch and with the dropout masks that one device would draw. The CPU adds them
+    up in the order of the towers, in float32, does with the sum what a step does (bounds, regularisers, optimiser,
+    constraints), and the new parameters go to every tower. A device may be named more than once; that of the network
+    need not be among them, and still does all but the training. Missing devices: as allow_soft_placement of the network
+    has it. The bits are those of the same towers again, with any number of threads; those of other towers, or of none,
+    differ by the rounding of sums added up in another order. One tower has the bits of none.
+    All goes through the host's memory: parameters and gradients travel once a step between it and each GPU, without
+    NCCL, so that small networks are slower with towers than on one device.
+    (Buduma, Fundamentals of Deep Learning, chapter 3, figure 3-3.)
+    TypeError, ValueError: an argument is none of these, loss and last layer contradict each other, a layer's
+    activation is a threshold, or a CustomLoss is to be computed by towers.
     """
 
     def __init__(
@@ -66,6 +81,7 @@ class Trainer:
         clip_value: float | None = None,
         reduction: str = "mean",
         seed: Seed = None,
+        towers: Sequence[str] | None = None,
     ) -> None:
         if not isinstance(network, Network):
             raise _checks.wrong_kind("network", "a Network", network)
@@ -85,6 +101,7 @@ class Trainer:
         self.seed = network.seed if seed is None else as_seed(seed)
         self.history = History()
         check_link(network, self.loss)
+        self._crew = None if towers is None else self._take_towers(towers)
         network.link = self.loss.link
         self._training = _core.Training(
             network._net,
@@ -94,11 +111,12 @@ class Trainer:
             restraints=self._restraints(),
             clip_value=self.clip_value or 0.0,
             clip_norm=self.clip_norm or 0.0,
+            crew=self._crew,
             **optimizer.rule,
         )
         self._is_stopped = False
         self._steps = allocate_lock()  # the engine's memory is for one epoch at a time
-        network._log_placement([f"loss {self.loss.name}", f"optimizer {type(optimizer).__name__}"])
+        self._log_placement()
         self._callbacks: Sequence[Callback] = ()  # of the latest fit
         self._saved_states: States = []  # of the callbacks of a trainer that was loaded, until the next fit takes them
 
@@ -111,6 +129,11 @@ class Trainer:
     def epoch(self) -> int:
         """Epochs begun so far."""
         return int(self._training.epoch)
+
+    @property
+    def towers(self) -> tuple[str, ...] | None:
+        """The names of the devices that share the work of each step, or None."""
+        return None if self._crew is None else self._crew.devices
 
     @property
     def batch_losses(self) -> NDArray[np.float64]:
@@ -173,13 +196,14 @@ class Trainer:
         max_seconds: ends after the epoch in which so many seconds have passed since the call. target_accuracy: ends
         after the epoch that reaches it: in "val_accuracy" or, without validation_data, in "accuracy".
         num_threads: exactly so many; None: up to ``fastnn.num_threads()``, as the size of the work is worth and other
-        programs leave cores free; the number changes no bit.
+        programs leave cores free; the number changes no bit. Towers on the CPU share them, with at least one each.
         progress: a bar on stderr; "auto": if that is a terminal.
 
         Ctrl-C stops between two updates and leaves network and trainer usable.
         TypeError, ValueError: an argument is none of these. FloatingPointError: the loss is no longer finite.
         RuntimeError: an epoch of this trainer is not over yet, as for EveryNSteps or in another thread; or a GPU fails,
-        and leaves network and trainer as they were when the epoch began or, later, a callback last read parameters.
+        and leaves network and trainer as they were when the epoch began or, later, a callback last read parameters; if
+        it is that of a tower, as they were after the last update.
         """
         began = time.monotonic()
         settings = check_settings(
@@ -258,8 +282,26 @@ class Trainer:
             for callback in callbacks:
                 callback.on_fit_end(self)
 
+    def _take_towers(self, devices: Any) -> Crew:
+        from ._towers import Crew
+
+        if isinstance(self.loss, losses.CustomLoss):
+            raise ValueError("loss must be one of the library's for towers, got a custom one")
+        return Crew(self.network._net, devices, allow_soft_placement=self.network._is_placement_soft)
+
+    def _log_placement(self) -> None:
+        if not self.network._is_placement_logged:
+            return
+        loss, optimizer = f"loss {self.loss.name}", f"optimizer {type(self.optimizer).__name__}"
+        if self._crew is None:
+            self.network._placement.say([loss, optimizer])
+            return
+        for i, placement in enumerate(self._crew.placements):
+            placement.say([f"tower {i}, {loss}"])
+        Placement("cpu:0", "cpu:0").say([optimizer])
+
     def _arguments(self) -> dict[str, Any]:
-        """What it was made with besides its network: descriptions and JSON values, which ``save`` writes."""
+        """What it was made with besides network and devices: descriptions and JSON values, which ``save`` writes."""
         return {
             "loss": self.loss,
             "optimizer": self.optimizer,
@@ -298,14 +340,9 @@ class Trainer:
         if not self._steps.acquire(blocking=False):
             raise RuntimeError("fit must not be called before the epoch of another fit of this trainer is over")
         try:
-            if isinstance(data, Stream):
-                loss, hits, rows = data.train(
-                    self._training, batch_size, rates, trainable, order is not None, threads, on_progress, pace, pauses
-                )
-            else:
-                data.find_zeros(threads)
-                loss, hits, rows = self._training.run_epoch(
-                    data, batch_size, rates, trainable, order, threads, on_progress, pace=pace, pauses=pauses or None
+            with self._crew or nullcontext():
+                loss, hits, rows = self._run_steps(
+                    data, batch_size, rates, trainable, order, threads, pace, on_progress, pauses
                 )
         except _core.Diverged:
             raise FloatingPointError(
@@ -327,8 +364,29 @@ class Trainer:
             logs["gradient_norm"] = self._training.gradient_norm
         return logs | {"seconds": seconds, "samples_per_second": rows / seconds, "learning_rate": float(rates[-1])}
 
+    def _run_steps(
+        self,
+        data: _core.Data | Stream,
+        batch_size: int,
+        rates: NDArray[np.float32],
+        trainable: NDArray[np.uint8],
+        order: NDArray[np.uint32] | None,
+        threads: int,
+        pace: Pace | None,
+        on_progress: Callable[[int, int, float], None] | None,
+        pauses: Pauses,
+    ) -> tuple[float, int, int]:
+        if isinstance(data, Stream):
+            return data.train(
+                self._training, batch_size, rates, trainable, order is not None, threads, on_progress, pace, pauses
+            )
+        data.find_zeros(threads)
+        return self._training.run_epoch(
+            data, batch_size, rates, trainable, order, threads, on_progress, pace=pace, pauses=pauses or None
+        )
+
     def _perf(self) -> dict[str, float]:
-        """Where the last epoch's seconds went, in the engine's order."""
+        """Where the last epoch's seconds went, in the engine's order; zeros on a GPU and with towers."""
         names = ["input", "loss", "wait"]
         for name, _ in self.network._dense:
             names += [f"{name} forward", f"{name} backward input", f"{name} backward weights"]

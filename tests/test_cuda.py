@@ -447,6 +447,92 @@ def test_towers_on_both_devices() -> None:
         np.testing.assert_array_equal(weights[0], other)
 
 
+PLACES = [("gpu:0",), ("gpu:0", "gpu:0"), ("gpu:0", "cpu:0", "gpu:0"), ("cpu:0", "gpu:0", "gpu:0", "gpu:0")]
+
+
+def check_towers(places: Any, stack: list[Any], home: str = "cpu:0", **options: Any) -> None:
+    """That a tower has the bits of one on the CPU, wherever it is, and one alone those of none."""
+    (a, coach_a), (b, coach_b) = (
+        trained(device, stack, towers=towers, **options)
+        for device, towers in ((home, places), ("cpu:0", ("cpu:0",) * len(places) if len(places) > 1 else None))
+    )
+    assert coach_a.towers == places
+    np.testing.assert_array_equal(a.get_flat(), b.get_flat(), strict=True)
+    for name in set(coach_b.history) - {"seconds", "samples_per_second"}:
+        assert coach_a.history[name] == coach_b.history[name], name
+    np.testing.assert_array_equal(coach_a.batch_losses, coach_b.batch_losses)
+    states = [coach._training.get_state() for coach in (coach_a, coach_b)]
+    for name, arrays in states[0].items():
+        for one, other in zip(arrays, states[1][name], strict=True):
+            np.testing.assert_array_equal(one, other, strict=True)
+
+
+@needs_cuda
+@pytest.mark.usefixtures("head")
+@pytest.mark.parametrize("places", PLACES, ids=repr)
+def test_towers(places: Any) -> None:
+    hidden = fnn.Dense(40, "relu"), fnn.Dropout(0.5), fnn.Dense(18, "gelu", constraint=fnn.MaxNorm(0.5))
+    stack = [*layers()[:1], fnn.Dropout(0.9), *hidden, fnn.Dense(N_OUT)]
+    check_towers(places, stack, optimizer=fnn.Adam(0.01), clip_value=0.02, clip_norm=0.1, regularizer=fnn.L2(0.01))
+
+
+@needs_cuda
+@pytest.mark.parametrize("places", PLACES, ids=repr)
+@pytest.mark.parametrize(
+    "fit", [{"shuffle": False}, {"batch_size": 2}, {"drop_last": True}, {"batch_size": 64}], ids=repr
+)
+def test_batches_of_towers(places: Any, fit: Any) -> None:
+    stack = layers(fnn.Dense(18, "relu"), fnn.Dropout(0.5))
+    check_towers(places, stack, fit=fit | {"sample_weight": np.linspace(0, 2, N)})
+
+
+@needs_cuda
+@pytest.mark.parametrize("home", DEVICES)
+def test_towers_of_a_network_anywhere(home: str) -> None:
+    """With validation on the network's own device, callbacks that read and set parameters, and what came before."""
+
+    def halve(trainer: fnn.Trainer, step: int) -> None:
+        trainer.network.set_flat(trainer.network.get_flat() / 2)
+
+    twice = fnn.Dense(18, "tanh")
+    fit = {"validation_data": (X[:20], LABELS[:20]), "callbacks": [fnn.EveryNSteps(3, halve)]}
+    options: Any = {"fit": fit, "reduction": "sum", "optimizer": fnn.SGD(0.01, momentum=0.9)}
+    check_towers(("gpu:0", "cpu:0"), layers(fnn.Dense(18, "relu"), twice, twice), home, **options)
+
+
+@needs_cuda
+def test_towers_take_turns_with_one_device(tmp_path: pathlib.Path) -> None:
+    net, coach = trained("gpu:0", layers(fnn.Dense(18, "relu")), optimizer=fnn.Adam(0.01))
+    coach.save(tmp_path / "a.safetensors")
+    coach.fit(X, LABELS, batch_size=10)
+    again = fnn.load_trainer(tmp_path / "a.safetensors", device="gpu:0", towers=("gpu:0",))
+    again.fit(X, LABELS, batch_size=10)
+    np.testing.assert_array_equal(net.get_flat(), again.network.get_flat())
+    np.testing.assert_array_equal(net(X), again.network(X))
+
+
+@needs_cuda
+@pytest.mark.parametrize("kind", ["lists", "file"])
+def test_inputs_of_towers(kind: str, tmp_path: pathlib.Path) -> None:
+    x: Any = scipy.sparse.csr_matrix(X)
+    if kind == "file":
+        np.save(tmp_path / "x.npy", X)
+        x = np.load(tmp_path / "x.npy", mmap_mode="r")
+    check_towers(("gpu:0", "cpu:0"), layers(fnn.Dense(18, "relu"), first=fnn.Rescaling(0.25)), x=x)
+
+
+@pytest.mark.skipif(not IS_EMULATED, reason="there is no emulated CUDA module")
+def test_memory_that_a_tower_lacks_says_where(monkeypatch: pytest.MonkeyPatch) -> None:
+    coach = fnn.Trainer(fnn.Network(N_IN, layers(), seed=1), towers=("cpu:0", "gpu:0"))
+    before = coach.network.get_flat()
+    with monkeypatch.context() as patch:
+        patch.setenv("FASTNN_EMULATE_MEMORY", "20000")
+        with pytest.raises(MemoryError, match="gpu:0: out of memory"):
+            coach.fit(np.resize(X, (2000, N_IN)), np.resize(LABELS, 2000))
+    np.testing.assert_array_equal(coach.network.get_flat(), before)
+    coach.fit(X, LABELS)
+
+
 def made(device: str, i: int) -> fnn.Trainer:
     net = fnn.Network(N_IN, layers(fnn.Dense(5 + 8 * i, "relu"), fnn.Dropout(0.7)), seed=i, device=device)
     return fnn.Trainer(net, optimizer=[fnn.SGD(0.1, momentum=0.9), fnn.Adam(0.01)][i % 2])

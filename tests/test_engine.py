@@ -330,6 +330,21 @@ def test_ten_steps(isa: str, rule: str, keep_prob: float | None, naive: bool, ac
     assert_trained_alike(net, reference, before)
 
 
+@pytest.mark.parametrize("n", [1, 2, 3, 4])
+@pytest.mark.parametrize("rule", RULES)
+def test_ten_steps_of_towers(isa: str, rule: str, n: int) -> None:
+    """With bounds, dropout and its masks, which are those of one device."""
+    update, optimizer = RULES[rule]
+    net = fnn.Network(35, make_layers("tanh", 0.75, constraint=fnn.MaxNorm(1.1)), seed=SEED)
+    bounds = {"clip_value": 0.05, "clip_norm": 0.6, "regularizer": fnn.L2(0.01)}
+    trainer, before = fnn.Trainer(net, optimizer=optimizer, seed=7, towers=["cpu:0"] * n, **bounds), values(net)
+    reference, (x, y) = Reference(trainer, update), problem()
+    trainer.fit(x, y, epochs=2, batch_size=20, shuffle=False)
+    for _ in range(2):
+        reference.run(x, y, 20)
+    assert_trained_alike(net, reference, before)
+
+
 @pytest.mark.parametrize("regularizer", [fnn.L2(0.3), fnn.L1(0.02)], ids=repr)
 @pytest.mark.parametrize("rule", RULES)
 def test_ten_steps_with_a_regularizer(isa: str, rule: str, regularizer: Any) -> None:

@@ -61,6 +61,9 @@ FNN_DEVICE bool find_batch(here *h, int64_t step) {
     return true;
 }
 
+/* Rows that the mean loss is over. */
+FNN_DEVICE int batch_rows(const here *h) { return h->at->of > 0 ? (int)h->at->of : h->rows; }
+
 FNN_DEVICE int64_t row_at(const here *h, int i) {
     const uint32_t *order = h->at->order;
     return order != NULL ? (int64_t)order[h->first + i] : h->first + i;

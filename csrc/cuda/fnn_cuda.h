@@ -58,8 +58,7 @@ fnn_status fnn_cuda_activities(fnn_cuda_plan *plan, const fnn_cuda_floats *param
 fnn_status fnn_cuda_evaluate(fnn_cuda_plan *plan, const fnn_cuda_floats *params, const fnn_cuda_data *data,
                              fnn_loss loss, int64_t budget_ns, int64_t *row, fnn_metrics *metrics);
 fnn_status fnn_cuda_gradients(fnn_cuda_plan *plan, const fnn_cuda_floats *params, const fnn_cuda_data *data,
-                              fnn_loss loss, int dropout, uint64_t seed, uint32_t step, float *gradients,
-                              fnn_metrics *metrics);
+                              fnn_loss loss, const fnn_share *share, float *gradients, fnn_metrics *metrics);
 /* epoch->data is not read; epoch->perf gets nothing.  state: NULL where fnn_state_blocks is 0. */
 fnn_status fnn_cuda_train(fnn_cuda_plan *plan, fnn_cuda_floats *params, fnn_cuda_floats *state,
                           const fnn_cuda_data *data, fnn_epoch *epoch, int64_t budget_ns);

@@ -70,7 +70,7 @@ FNN_DEVICE void prepare(const op &o, const here *h) {
         uint32_t keep = 0xffff;
         if (draws) {
             const uint32_t step = h->at->first_step + (uint32_t)h->step;
-            keep = keep_bits(o.threshold, panel, i, step, o.layer, h->at->seed);
+            keep = keep_bits(o.threshold, panel, (int)h->at->before + i, step, o.layer, h->at->seed);
             if (o.keep != NULL) o.keep[at] = (uint16_t)keep;
         }
         if (o.y == NULL) continue;

@@ -47,7 +47,7 @@ template <int Rows> FNN_DEVICE void judge_rows(const op &o, const here *h, const
     if (threadIdx.x < Rows && own < h->rows) {
         const float *weights = h->at->data.weights;
         const v16 weight = weights != NULL ? weights[row_at(h, own)] : 1.0f;
-        const v16 scale = v16_mul(o.loss.is_sum ? 1.0f : __fdiv_rn(1.0f, (float)h->rows), weight);
+        const v16 scale = v16_mul(o.loss.is_sum ? 1.0f : __fdiv_rn(1.0f, (float)batch_rows(h)), weight);
         v16 hits;
         const v16 loss = v16_mul(loss_of(rows.out, rows.targets, n, o.loss, scale, &hits), weight);
         o.losses[own] = loss;

@@ -21,6 +21,7 @@ typedef struct progress {
     double *losses;            /* a place a step; NULL: not wanted */
     int64_t since;             /* the step of their first place */
     int64_t first_row;         /* of step 0 */
+    int64_t before, of;        /* of a share of a batch: the batch's rows before it, and in all; of = 0: no share */
     int64_t batch_size, n_steps;
     int64_t step;              /* of the launch's slot 0 */
     uint64_t seed;

@@ -133,19 +133,31 @@ fnn_status fnn_cuda_evaluate(fnn_cuda_plan *plan, const fnn_cuda_floats *params,
 
 /* ---- gradients ---- */
 
+/* Of these rows alone, so that they start at row 0 of it. */
+static fnn_status copy_order(fnn_cuda_plan *plan, const fnn_share *share, progress *at) {
+    const size_t bytes = (size_t)share->n_rows * sizeof(uint32_t);
+    FNN_TRY(plan->order.reserve(share->n_rows));
+    FNN_CUDA(cudaMemcpyAsync(plan->order.at, share->order + share->first, bytes, cudaMemcpyHostToDevice, plan->stream));
+    at->order = plan->order.at;
+    at->first_row = 0;
+    return FNN_OK;
+}
+
 fnn_status fnn_cuda_gradients(fnn_cuda_plan *plan, const fnn_cuda_floats *params, const fnn_cuda_data *data,
-                              fnn_loss loss, int dropout, uint64_t seed, uint32_t step, float *gradients,
-                              fnn_metrics *metrics) {
-    const bool is_drawn = dropout != 0;
+                              fnn_loss loss, const fnn_share *share, float *gradients, fnn_metrics *metrics) {
+    const bool is_drawn = share->dropout != 0;
     program phases;
     add_prepare(&phases, plan, 0, 0, is_drawn);
     add_judged(&phases, plan, params->at, 0, is_drawn, {loss, true, false});
     add_gradients(&phases, plan, params->at, 0, is_drawn);
-    progress at = pass_from(0, plan->n_batch);
-    at.seed = seed;
-    at.first_step = step;
+    progress at = pass_from(share->first, share->n_rows);
+    at.before = share->before;
+    at.of = share->of;
+    at.seed = share->seed;
+    at.first_step = share->step;
     at.is_drawn = is_drawn;
     FNN_CUDA(cudaSetDevice(plan->device));
+    if (share->order != nullptr) FNN_TRY(copy_order(plan, share, &at));
     FNN_TRY(upload(plan, &at, data));
     FNN_TRY(launch_all(plan, phases, 0));
     const size_t bytes = (size_t)plan->net->n_floats * sizeof(float);

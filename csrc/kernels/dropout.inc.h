@@ -28,16 +28,16 @@ FNN_INLINE uint64_t keep_block(uint32_t threshold, uint32_t block, uint32_t row,
     return spread_nibbles(low) | spread_nibbles(high) << 4;
 }
 
-static void dropout_keep(uint16_t *keep, uint32_t threshold, uint64_t seed, uint32_t step, int layer, int64_t n_batch,
-                         int64_t n, fnn_part part) {
+static void dropout_keep(uint16_t *keep, uint32_t threshold, uint64_t seed, uint32_t step, int layer, int64_t first,
+                         int64_t n_batch, int64_t n, fnn_part part) {
     const uint32_t tag = (uint32_t)FNN_STREAM_DROPOUT << 16 | (uint32_t)layer;
     const int64_t groups = ceil_div(n_batch, 8);
     int64_t begin, end;
     share(&begin, &end, fnn_panels(n) * groups, part);
     for (int64_t item = begin; item < end; item++) {
         const int64_t panel = item / groups, row = item % groups * 8, rows = least(8, n_batch - row);
-        const uint64_t low = keep_block(threshold, (uint32_t)(2 * panel), (uint32_t)row, step, tag, seed);
-        const uint64_t high = keep_block(threshold, (uint32_t)(2 * panel + 1), (uint32_t)row, step, tag, seed);
+        const uint64_t low = keep_block(threshold, (uint32_t)(2 * panel), (uint32_t)(first + row), step, tag, seed);
+        const uint64_t high = keep_block(threshold, (uint32_t)(2 * panel + 1), (uint32_t)(first + row), step, tag, seed);
         for (int64_t i = 0; i < rows; i++)
             keep[panel * n_batch + row + i] = (uint16_t)((low >> 8 * i & 0xff) | (high >> 8 * i & 0xff) << 8);
     }

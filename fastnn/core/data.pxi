@@ -19,12 +19,13 @@ cdef class Data:
     cdef Net net
     cdef readonly object x, y  # x: rows, or (starts, columns, values) of a sparse matrix
     cdef readonly object weights
-    cdef object on_device  # a copy where the network is mirrored
+    cdef dict copies  # by the device that they are on
     cdef object lock  # of what is found or copied once, last of all locks
 
     def __cinit__(self, Net net not None, x, y=None, loss=None, str x_name="x", str y_name="y", weights=None):
         self.net = net
         self.lock = allocate_lock()
+        self.copies = {}
         if is_csr(x):
             self.set_lists(x, x_name)
         else:
@@ -101,12 +102,12 @@ cdef class Data:
         """Whether find_zeros found enough of them."""
         return self.bits != NULL
 
-    cdef copy(self):
-        """Where the network is mirrored; made once."""
+    cdef copy(self, mirror):
+        """On the device of a network's mirror; made once."""
         with self.lock:
-            if self.on_device is None or self.on_device.device != self.net.mirror.device:
-                self.on_device = self.net.mirror.copy(<uintptr_t>&self.c)
-            return self.on_device
+            if mirror.device not in self.copies:
+                self.copies[mirror.device] = mirror.copy(<uintptr_t>&self.c)
+            return self.copies[mirror.device]
 
     cdef tuple kind(self):
         """What a plan has to suit."""

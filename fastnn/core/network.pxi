@@ -296,7 +296,7 @@ cdef class Net:
             with self.lock:
                 if self.mirror is not None:
                     self.reflect()
-                    row = self.mirror.predict(data.copy(), c_link, BUDGET_NS, row, <uintptr_t>&view[0, 0])
+                    row = self.mirror.predict(data.copy(self.mirror), c_link, BUDGET_NS, row, <uintptr_t>&view[0, 0])
                 else:
                     plan = self.plan_for_pass(n_threads, data)
                     self.pull()
@@ -323,7 +323,7 @@ cdef class Net:
                 with self.lock:
                     if self.mirror is not None:
                         self.reflect()
-                        row = self.mirror.activities(data.copy(), BUDGET_NS, row, <uintptr_t>outs)
+                        row = self.mirror.activities(data.copy(self.mirror), BUDGET_NS, row, <uintptr_t>outs)
                     else:
                         plan = self.plan_for_pass(n_threads, data)
                         self.pull()
@@ -351,7 +351,7 @@ cdef class Net:
                 if self.mirror is not None:
                     self.reflect()
                     row = self.mirror.evaluate(
-                        data.copy(), <uintptr_t>&criterion.c, BUDGET_NS, row, <uintptr_t>&metrics
+                        data.copy(self.mirror), <uintptr_t>&criterion.c, BUDGET_NS, row, <uintptr_t>&metrics
                     )
                 else:
                     plan = self.plan_for_pass(n_threads, data)
@@ -371,21 +371,22 @@ cdef class Net:
         """
         cdef Criterion criterion = Criterion(loss)
         cdef fnn_metrics metrics
-        cdef bint is_drawn = dropout is not None
-        cdef uint64_t seed
-        cdef uint32_t step
+        cdef fnn_share share
         cdef Plan plan
         cdef float *block = <float *>fnn_alloc(self.c.n_gradients * sizeof(float))
         if block == NULL:
             check(FNN_ERR_MEMORY)
         try:
             self.refuse_custom(criterion)
-            seed, step = dropout or (0, 0)
+            memset(&share, 0, sizeof(fnn_share))
+            share.n_rows = share.of = data.c.n_rows
+            share.dropout = dropout is not None
+            share.seed, share.step = dropout or (0, 0)
             if self.mirror is not None:
                 with self.lock:
                     self.reflect()
                     self.mirror.gradients(
-                        data.copy(), <uintptr_t>&criterion.c, is_drawn, seed, step, <uintptr_t>block,
+                        data.copy(self.mirror), <uintptr_t>&criterion.c, <uintptr_t>&share, data.c.n_rows, <uintptr_t>block,
                         <uintptr_t>&metrics, poison,
                     )
             else:
@@ -396,7 +397,7 @@ cdef class Net:
                 with self.lock:
                     self.pull()
                     with nogil:
-                        fnn_gradients(plan.c, self.params, &data.c, criterion.c, is_drawn, seed, step, block, &metrics)
+                        fnn_gradients(plan.c, self.params, &data.c, criterion.c, &share, block, &metrics)
                 criterion.finish()
             owners = [i for i in range(self.c.n_layers) if self.c.layers[<int64_t>i].same_as == 0]
             return metrics.loss, [self.unpack(block, i, which) for i in owners for which in "Wb"]

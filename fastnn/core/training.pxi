@@ -30,6 +30,7 @@ cdef class Training:
 
     restraints: strengths of L2 and L1 of each layer's weights, and the largest norm of a unit's, 0 for any; () for none.
     clip_value, clip_norm: bounds of gradients and then of the norm of all, 0 for none.
+    crew: a Crew whose towers share the batches, at work while ``run_epoch`` runs; None: none do.
     """
     cdef Net net
     cdef float *state
@@ -45,11 +46,13 @@ cdef class Training:
     cdef tuple blocks
     cdef object mirrored  # the state where the network is mirrored, or None
     cdef bint is_behind  # that one is newer
+    cdef object crew
+    cdef Towers towers  # of the crew
     cdef int64_t mirrored_step, step_here  # of the epoch: what the mirror has come to, and of what the copies here are
 
     def __cinit__(self, Net net not None, loss, seed, *, bint is_sum=False, str update="sgd", float momentum=0.0, double beta1=0.0,
                   double beta2=0.0, float epsilon=0.0, float decay=0.0, restraints=(), float clip_value=0.0,
-                  float clip_norm=0.0):
+                  float clip_norm=0.0, crew=None):
         self.net = net
         self.criterion = Criterion(loss, is_sum)
         net.refuse_custom(self.criterion)
@@ -59,6 +62,7 @@ cdef class Training:
         self.decay = decay
         self.clip_value, self.clip_norm = clip_value, clip_norm
         self.seed = seed
+        self.crew, self.towers = crew, None if crew is None else crew.towers
         self.step = self.epoch = 0
         self.losses = np.empty(0)
         self.blocks = STATES[update][-fnn_state_blocks(self.update, momentum):]
@@ -128,7 +132,10 @@ cdef class Training:
             return fnn_penalty(self.net.c, self.net.params, self.restraints)
 
     cdef int make_plan(self, int64_t n_batch, int n_threads, Data data) except -1:
-        if self.net.mirror is not None:
+        if self.towers is not None:
+            self.towers.prepare(self.criterion, data, n_batch, n_threads)
+            n_batch = 1  # updates need none
+        elif self.net.mirror is not None:
             return 0
         if self.plan is None or self.plan.suits != (n_batch, n_threads, isa(), data.kind()):
             self.plan = Plan(self.net, n_batch, True, n_threads, data)
@@ -151,7 +158,7 @@ cdef class Training:
 
     cdef int begin_mirrored(self) except -1:
         """Copies of parameters and state, to go back to if the device fails."""
-        if self.net.mirror is None:
+        if self.net.mirror is None or self.towers is not None:
             return 0
         with self.net.lock:
             self.net.pull()
@@ -178,15 +185,37 @@ cdef class Training:
         if self.mirrored is None and self.blocks:
             self.mirrored = self.net.mirror.state(len(self.blocks))
             self.mirrored.upload(<uintptr_t>self.state)
-        is_finite = self.net.mirror.train(data.copy(), self.mirrored, <uintptr_t>epoch, BUDGET_NS)
+        is_finite = self.net.mirror.train(data.copy(self.net.mirror), self.mirrored, <uintptr_t>epoch, BUDGET_NS)
         self.mirrored_step = epoch.step
         self.is_behind = self.mirrored is not None
         self.net.reflected(epoch.trainable)
         return is_finite
 
+    cdef fnn_status run_towers(self, fnn_epoch *epoch, int n_threads) except *:
+        """As many as the budget allows, each shared by the towers.  Parameters and state are updated here, on the CPU."""
+        cdef fnn_status status = FNN_OK
+        with self.net.lock:
+            deadline = perf_counter() + 1e-9 * BUDGET_NS
+            self.net.pull()
+            self.pull()
+            self.mirrored = None
+            if epoch.step == 0 and epoch.order != NULL:
+                fnn_shuffle(epoch.order, epoch.data.n_rows, epoch.seed, FNN_STREAM_SHUFFLE, epoch.epoch)
+            try:
+                while status == FNN_OK and epoch.step < epoch.n_steps and perf_counter() < deadline:
+                    status = self.towers.step(
+                        self.plan.c, self.net.params, self.state, epoch, n_threads, self.crew.run
+                    )
+            finally:
+                self.net.is_ahead = True
+                self.net.push(epoch.trainable)
+        return status
+
     cdef fnn_status run_steps(self, fnn_epoch *epoch, int n_threads, Data data) except *:
         """As many as the budget allows."""
         cdef fnn_status status = FNN_OK
+        if self.towers is not None:
+            return self.run_towers(epoch, n_threads)
         if self.net.mirror is not None:
             return self.run_mirrored(epoch, data)
         with self.net.lock:

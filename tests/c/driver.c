@@ -912,7 +912,8 @@ static uint64_t gradients(const problem *p, const float *params, int threads, in
     float *block = allocate(p->net->n_gradients, sizeof(float));
     memset(block, poison, (size_t)p->net->n_gradients * sizeof(float));
     fnn_plan *plan = make_plan(p, p->config->rows, 1, threads, poison);
-    fnn_gradients(plan, params, &p->data, p->config->loss, 1, SEED, 7, block, &metrics);
+    const fnn_share all = {.n_rows = p->config->rows, .of = p->config->rows, .dropout = 1, .seed = SEED, .step = 7};
+    fnn_gradients(plan, params, &p->data, p->config->loss, &all, block, &metrics);
     const uint64_t hash = fnv1a(hash_metrics(FNV_START, &metrics), block, (size_t)p->net->n_floats * sizeof(float));
     fnn_plan_destroy(plan);
     fnn_free(block);
