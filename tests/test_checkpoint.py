@@ -101,7 +101,9 @@ def test_a_trainer_that_never_ran(tmp_path: Path, loss: str) -> None:
 
 
 def test_every_argument_of_a_trainer_is_saved() -> None:
-    assert set(inspect.signature(fnn.Trainer).parameters) == {"network", *make_trainer()._arguments()}
+    """But where it is trained."""
+    arguments = make_trainer()._arguments()
+    assert set(inspect.signature(fnn.Trainer).parameters) == {"network", "towers", *arguments}
 
 
 def test_the_file_is_one_of_the_network_too(tmp_path: Path) -> None:

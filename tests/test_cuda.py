@@ -433,18 +433,17 @@ def test_scopes_share_variables_across_devices() -> None:
 
 
 @needs_cuda
-def test_towers_on_both_devices() -> None:
+def test_gradients_of_towers_by_hand() -> None:
     from fastnn.book import _points, towers
 
     x, y = _points.rings(60, 0)
-    weights = []
+    found = []
     for places in (("cpu:0", "cpu:0", "cpu:0"), ("gpu:0", "cpu:0", "gpu:0")):
         nets = [towers.network(place, 1) for place in places]
         assert tuple(net.device for net in nets) == places
-        towers.train(nets, x, y, 3)
-        weights += [net.get_flat() for net in nets]
-    for other in weights[1:]:
-        np.testing.assert_array_equal(weights[0], other)
+        found.append(towers.gradients(nets, x, y))
+    for name, gradient in found[0].items():
+        np.testing.assert_array_equal(gradient, found[1][name])
 
 
 PLACES = [("gpu:0",), ("gpu:0", "gpu:0"), ("gpu:0", "cpu:0", "gpu:0"), ("cpu:0", "gpu:0", "gpu:0", "gpu:0")]
@@ -501,7 +500,19 @@ def test_towers_of_a_network_anywhere(home: str) -> None:
 
 
 @needs_cuda
-def test_towers_take_turns_with_one_device(tmp_path: pathlib.Path) -> None:
+def test_towers_take_turns_with_one_device() -> None:
+    found = []
+    for device in DEVICES:
+        net = fnn.Network(N_IN, layers(fnn.Dense(18, "relu")), seed=1, device=device)
+        for towers in (None, (device,), None):
+            fnn.Trainer(net, optimizer=fnn.Adam(0.01), towers=towers).fit(X, LABELS, batch_size=10)
+        found.append((net.get_flat(), net(X)))
+    for one, other in zip(*found, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+@needs_cuda
+def test_a_training_goes_on_with_towers(tmp_path: pathlib.Path) -> None:
     net, coach = trained("gpu:0", layers(fnn.Dense(18, "relu")), optimizer=fnn.Adam(0.01))
     coach.save(tmp_path / "a.safetensors")
     coach.fit(X, LABELS, batch_size=10)

@@ -2,8 +2,9 @@
 
 The book's sample: each of two devices multiplies [[1, 2], [3, 4]] by [[1], [2]], and the CPU adds the results. Extended
 to training: every tower has the same network and computes the gradients of its share of a mini-batch; their mean,
-weighted by rows, moves them all. It is added up in another order than one network adds its own: the same numbers but
-for rounding, not the same bits, though the same bits again with the same towers.
+weighted by rows, moves them all. Here that mean is first taken by hand, then ``Trainer(towers=...)`` trains with it. It
+is added up in another order than one network adds its own: the same numbers but for rounding, not the same bits, though
+the same bits again with the same towers.
 
 Devices that are missing are replaced by the CPU (soft placement), with a warning; what is computed is the same.
 """
@@ -34,16 +35,15 @@ def run(seed: int) -> Result:
     alone = network("cpu:0", seed)
     together, single = gradients(towers, x, y), alone.gradients(x, y, loss="softmax_cross_entropy")
     error = max(float(abs(together[name] - single[name]).max()) for name in single)
-    train(towers, x, y, seed)
-    accuracies = [float(np.mean(tower(x).argmax(axis=1) == y)) for tower in towers]
+    trainer = trained(TRAINING_DEVICES, x, y, seed)
+    accuracy = trainer.evaluate(x, y)["accuracy"]
     lines = [
         f"[[1, 2], [3, 4]] [[1], [2]] on each of {', '.join(SAMPLE_DEVICES)}, added: {total.tolist()}",
         f"in fact on {', '.join(places)}",
         f"gradients of {len(towers)} towers and of one network differ by at most {error:.1g}",
     ]
-    numbers = {"sum": total.tolist(), "devices": places, "gradient_error": error, "accuracy": accuracies[0]}
-    shown = f"{len(towers)} towers learn the rings together: {accuracies[0]:.1%} right"
-    return Result(shown, lines, numbers, towers)
+    numbers = {"sum": total.tolist(), "devices": places, "gradient_error": error, "accuracy": accuracy}
+    return Result(f"{len(towers)} towers learn the rings together: {accuracy:.1%} right", lines, numbers)
 
 
 def added_products(devices: Sequence[str]) -> tuple[np.ndarray, list[str]]:
@@ -80,14 +80,8 @@ def gradients(towers: Sequence[fnn.Network], x: np.ndarray, y: np.ndarray) -> Gr
     return total
 
 
-def train(towers: Sequence[fnn.Network], x: np.ndarray, y: np.ndarray, seed: int) -> None:
-    """Gradient descent. The towers have the same parameters before and after every step."""
-    random = np.random.default_rng(seed)
-    for _ in range(EPOCHS):
-        order = random.permutation(len(x))
-        for first in range(0, len(x), BATCH_SIZE):
-            batch = order[first : first + BATCH_SIZE]
-            for name, gradient in gradients(towers, x[batch], y[batch]).items():
-                moved = towers[0].variables[name].value - np.float32(RATE) * gradient
-                for tower in towers:
-                    tower.variables[name] = moved
+def trained(towers: Sequence[str] | None, x: np.ndarray, y: np.ndarray, seed: int) -> fnn.Trainer:
+    """After gradient descent on mini-batches that these devices share; None: on the network's own."""
+    trainer = fnn.Trainer(network("cpu:0", seed), optimizer=fnn.SGD(RATE), towers=towers)
+    trainer.fit(x, y, epochs=EPOCHS, batch_size=BATCH_SIZE, progress=False)
+    return trainer

@@ -197,8 +197,6 @@ cdef class Training:
         with self.net.lock:
             deadline = perf_counter() + 1e-9 * BUDGET_NS
             self.net.pull()
-            self.pull()
-            self.mirrored = None
             if epoch.step == 0 and epoch.order != NULL:
                 fnn_shuffle(epoch.order, epoch.data.n_rows, epoch.seed, FNN_STREAM_SHUFFLE, epoch.epoch)
             try:
