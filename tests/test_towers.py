@@ -326,6 +326,35 @@ def test_what_a_step_does_not_finish_changes_nothing(error: BaseException) -> No
     assert_same(trainer, twin)
 
 
+def test_a_fit_that_ends_waits_for_its_towers() -> None:
+    """However often it is interrupted."""
+    trainer = made(2)
+    crew: Any = trainer._crew
+    done = []
+
+    def slow() -> None:
+        time.sleep(0.2)
+        done.append(True)
+
+    def run_and_fail(functions: Sequence[Callable[[], None]]) -> None:
+        worker = crew._workers[0]
+        join = worker.join
+
+        def interrupted() -> None:
+            worker.join = join
+            raise KeyboardInterrupt
+
+        worker.join = interrupted
+        worker.give(slow)
+        raise RuntimeError("a step failed")
+
+    crew.run = run_and_fail
+    with pytest.raises(KeyboardInterrupt) as caught:
+        trainer.fit(X, Y)
+    assert isinstance(caught.value.__context__, RuntimeError)
+    assert done == [True]
+
+
 def test_an_exception_in_a_tower_comes_out() -> None:
     trainer = made(2)
     crew: Any = trainer._crew
