@@ -70,6 +70,6 @@ def test_a_changing_number_of_threads_changes_no_bit(monkeypatch) -> None:
         self.threads = 1 + self.threads % 3
 
     monkeypatch.setattr(Pace, "report", alternate)
-    monkeypatch.setattr(fnn.Network, "_threads", lambda self, n_batch, num_threads: num_threads or 3)
+    monkeypatch.setattr(fnn.Network, "_threads", lambda self, n_batch, num_threads, limit=None: num_threads or 3)
     assert trained(None) == expected
     assert set(used) == {1, 2, 3}
