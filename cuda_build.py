@@ -48,7 +48,7 @@ def compile_cuda(build: build_ext, warnings: list[str]) -> tuple[list[str], list
         build.announce(" ".join(command), level=2)
         if subprocess.run(command).returncode != 0:
             raise CompileError(f"FASTNN_CUDA={wish()}, but {path} does not compile")
-    return objects, ["-lstdc++", "-lm", "-lpthread", *([] if is_emulated else runtime())]
+    return objects, ["-lstdc++", "-lm", "-lpthread", *(["-ldl"] if is_emulated else runtime())]
 
 
 def emulator(warnings: list[str]) -> list[str]:

@@ -5,6 +5,7 @@ A ``Mirror`` stands for a network, a ``Copy`` for a data set, a ``State`` for wh
 side come as integers from ``_core``, which owns what they point to, checks arguments and takes the locks.
 """
 from libc.stdint cimport int64_t, uint32_t, uint64_t, uintptr_t
+from libc.stdlib cimport calloc, free
 
 cdef extern from "cuda/fnn_cuda.h" nogil:
     ctypedef enum fnn_status:
@@ -33,6 +34,10 @@ cdef extern from "cuda/fnn_cuda.h" nogil:
     const char *fnn_cuda_device_name(int device)
     const char *fnn_cuda_error()
 
+    ctypedef enum fnn_precision:
+        pass
+    const char *fnn_cuda_load_blas(const char **names, int n_names)
+
     ctypedef struct fnn_cuda_floats:
         pass
     fnn_status fnn_cuda_floats_create(fnn_cuda_floats **floats, int device, int64_t n)
@@ -47,7 +52,8 @@ cdef extern from "cuda/fnn_cuda.h" nogil:
 
     ctypedef struct fnn_cuda_plan:
         pass
-    fnn_status fnn_cuda_plan_create(fnn_cuda_plan **plan, int device, const fnn_net *net, int64_t n_batch, int training)
+    fnn_status fnn_cuda_plan_create(fnn_cuda_plan **plan, int device, const fnn_net *net, int64_t n_batch, int training,
+                                    fnn_precision precision)
     void fnn_cuda_plan_destroy(fnn_cuda_plan *plan)
     fnn_status fnn_cuda_plan_poison(fnn_cuda_plan *plan, int byte)
 
@@ -76,6 +82,20 @@ def why_unavailable():
 
 def device_name(int device):
     return fnn_cuda_device_name(device).decode()
+
+
+def load_blas(list names not None):
+    """Loads cuBLASLt, once, by the first of these names and paths that can be: "" or why none can."""
+    cdef const char **c = <const char **>calloc(len(names) + 1, sizeof(char *))
+    if c == NULL:
+        raise MemoryError
+    cdef list encoded = [name.encode() for name in names]
+    for i in range(len(encoded)):
+        c[i] = encoded[i]
+    try:
+        return fnn_cuda_load_blas(c, <int>len(encoded)).decode(errors="replace")
+    finally:
+        free(c)
 
 
 cdef int check(fnn_status status, int device) except -1:
@@ -126,9 +146,11 @@ cdef class Plan:
     cdef fnn_cuda_plan *c
     cdef readonly int64_t n_batch
 
-    def __cinit__(self, int device, uintptr_t net, int64_t n_batch, bint training):
+    def __cinit__(self, int device, uintptr_t net, int64_t n_batch, bint training, int precision):
         self.n_batch = n_batch
-        check(fnn_cuda_plan_create(&self.c, device, <const fnn_net *>net, n_batch, training), device)
+        cdef fnn_status status
+        status = fnn_cuda_plan_create(&self.c, device, <const fnn_net *>net, n_batch, training, <fnn_precision>precision)
+        check(status, device)
 
     def __dealloc__(self):
         fnn_cuda_plan_destroy(self.c)
@@ -138,12 +160,14 @@ cdef class Mirror:
     """A network on a device: a copy of its parameters, and memory to compute in."""
     cdef const fnn_net *net
     cdef readonly int device
+    cdef int precision  # fnn_precision: its place in cuda.PRECISIONS
     cdef Floats params
     cdef dict plans  # by what they are for
 
-    def __cinit__(self, uintptr_t net, int device):
+    def __cinit__(self, uintptr_t net, int device, int precision):
         self.net = <const fnn_net *>net
         self.device = device
+        self.precision = precision
         self.params = Floats(device, self.net.n_floats)
         self.plans = {}
 
@@ -152,7 +176,8 @@ cdef class Mirror:
         if plan is None or plan.n_batch != n_batch:
             plan = None
             self.plans.pop(purpose, None)
-            plan = self.plans[purpose] = Plan(self.device, <uintptr_t>self.net, n_batch, purpose != "pass")
+            plan = Plan(self.device, <uintptr_t>self.net, n_batch, purpose != "pass", self.precision)
+            self.plans[purpose] = plan
         return plan
 
     cdef Plan plan_for_pass(self, Copy data):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from . import _checks, _devices, _places, losses
+from . import _checks, _devices, _places, cuda, losses
 from .layers import Layer
 from .network import Network
 from .scopes import Scope
@@ -42,10 +42,15 @@ def to_contents(net: Network) -> tuple[dict[str, str], dict[str, NDArray[Any]]]:
 
 
 def from_contents(
-    metadata: Mapping[str, str], tensors: Mapping[str, NDArray[Any]], path: str | os.PathLike[str], device: str
+    metadata: Mapping[str, str],
+    tensors: Mapping[str, NDArray[Any]],
+    path: str | os.PathLike[str],
+    device: str,
+    precision: str = "fp32",
 ) -> Network:
     """The network of a file's contents, on that device; path: for messages."""
     device = _devices.place(device).device
+    precision = cuda.check_precision(precision, device)
     try:
         config = json.loads(metadata.get(_FORMAT, "null"))
     except json.JSONDecodeError as error:
@@ -58,7 +63,7 @@ def from_contents(
     try:
         scope = Scope(config["scope"]) if config.get("scope") is not None else None
         layers = _with_masks(_places.from_config(config["layers"]), config["n_in"], scope, tensors)
-        net = Network(config["n_in"], layers, scope=scope, seed=config["seed"], device=device)
+        net = Network(config["n_in"], layers, scope=scope, seed=config["seed"], device=device, precision=precision)
         net.link = _checks.choice("link", config["link"], losses.LINKS) if config["link"] is not None else None
         net.metadata.update(config.get("metadata", {}))
         for name, variable in net.variables.items():

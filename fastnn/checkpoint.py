@@ -109,17 +109,20 @@ class Checkpoint(Callback):
             os.unlink(steps[step])
 
 
-def load_trainer(path: Path, *, device: str = "cpu:0", towers: Sequence[str] | None = None) -> Trainer:
+def load_trainer(
+    path: Path, *, device: str = "cpu:0", precision: str = "fp32", towers: Sequence[str] | None = None
+) -> Trainer:
     """The trainer that ``Trainer.save`` or a Checkpoint wrote, with its network; of a folder, its latest checkpoint.
 
     Going on gives the bits, and but for seconds the history, of a training that never stopped, with the same data and
     ``fit`` arguments. One that was saved within an epoch, by EveryNSteps or after Ctrl-C, goes on with the next epoch.
     Callbacks given to the next ``fit`` take the states that were saved: each that of its class and, where a class has
     several, by their order; states that none takes are left behind. Schedules and the like of your own must have been
-    defined, their module imported. device: where the network is to live; the bits are the same on any.
-    towers: as of a Trainer; a file does not say which there were, and only as many as before, in shares of the same
-    rows, go on with the same bits.
-    OSError: no such file, or it cannot be read. ValueError: it is damaged, or no saved trainer; or a device is missing.
+    defined, their module imported. device: where the network is to live; the bits are the same on any. precision: as
+    for Network; others than "fp32" have bits of their own. towers: as of a Trainer; a file does not say which there
+    were, and only as many as before, in shares of the same rows, go on with the same bits.
+    OSError: no such file, or it cannot be read. ValueError: it is damaged, or no saved trainer; or a device is missing,
+    or precision none of its. RuntimeError: precision needs cuBLASLt, which cannot be loaded.
     """
     from ._network_file import from_contents
     from ._towers import check_devices
@@ -128,7 +131,7 @@ def load_trainer(path: Path, *, device: str = "cpu:0", towers: Sequence[str] | N
         check_devices(towers)  # no fault of the file's
     path = Checkpoint.latest(path) if os.path.isdir(path) else path
     file = _read(path)
-    network = from_contents(file.metadata, file.tensors, path, device)
+    network = from_contents(file.metadata, file.tensors, path, device, precision)
     try:
         return _trainer(network, file, towers)
     except (KeyError, TypeError, ValueError) as error:

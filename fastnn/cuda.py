@@ -10,7 +10,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from types import ModuleType
 
-__all__ = ["device_count", "device_name", "is_available", "why_unavailable"]
+__all__ = ["PRECISIONS", "device_count", "device_name", "is_available", "why_unavailable"]
+
+PRECISIONS = ("fp32", "fp32-blas", "tf32", "3xtf32", "bf16")
+"""Of a network's matrix products: this library's in float32, or cuBLASLt's. The order is the CUDA module's."""
 
 
 def is_available() -> bool:
@@ -41,12 +44,43 @@ def why_unavailable() -> str:
     return str(module.why_unavailable()) if module is not None else why
 
 
-def mirror(net: Any, index: int) -> Any:
-    """For Network: what stands for this network of ``_core`` on a GPU that there is."""
+def mirror(net: Any, index: int, precision: str = "fp32") -> Any:
+    """For Network: what stands for this network of ``_core`` on a GPU that there is.
+
+    RuntimeError: the precision needs cuBLASLt, which cannot be loaded.
+    """
     module, why = _find()
     if module is None:
         raise RuntimeError(f"cuda: {why}")
-    return module.Mirror(net.address, index)
+    if precision != "fp32" and (why := module.load_blas(_blas_names())):
+        needed = f"precision {precision!r} needs NVIDIA's cuBLASLt (pip install nvidia-cublas), which cannot be loaded"
+        raise RuntimeError(f"{needed}: {why}")
+    return module.Mirror(net.address, index, PRECISIONS.index(precision))
+
+
+def check_precision(precision: Any, device: str) -> str:
+    """For Network: that this precision is one of that device's. TypeError, ValueError: it is not."""
+    from . import _checks
+
+    chosen = _checks.choice("precision", precision, PRECISIONS)
+    if device == "cpu:0" and chosen != "fp32":
+        others = ", ".join(map(repr, PRECISIONS[1:]))
+        raise _checks.wrong_value("precision", f"'fp32' on 'cpu:0' ({others} are a GPU's)", chosen)
+    return chosen
+
+
+def _blas_names() -> list[str]:
+    """Where cuBLASLt may be: in NVIDIA's wheels, wherever the system looks, in the toolkit."""
+    import os
+    import sys
+
+    files = ("libcublasLt.so.13", "libcublasLt.so.12")
+    folders = [
+        os.path.join(path, "nvidia", *wheel) for path in sys.path for wheel in (("cu13", "lib"), ("cublas", "lib"))
+    ]
+    in_wheels = [path for folder in folders for file in files if os.path.exists(path := os.path.join(folder, file))]
+    home = os.environ.get("CUDA_HOME")
+    return [*in_wheels, *files, *([os.path.join(home, "lib64", file) for file in files] if home else [])]
 
 
 def _find() -> tuple[ModuleType | None, str]:

@@ -39,6 +39,10 @@ class Network:
     device: where the parameters live and the work is done: "cpu:0", "gpu:0" and so on, of ``fnn.devices()``, or "auto"
     for a GPU if there is one. allow_soft_placement: "cpu:0" takes the place of a missing device, with a warning on the
     logger "fastnn". log_device_placement: print what runs where, a line each layer; a Trainer adds its own lines.
+    precision: of the matrix products, on a GPU: "fp32", the bits of the CPU; or, by NVIDIA's cuBLASLt and with bits of
+    its own, "fp32-blas" (float32), "tf32", "3xtf32" (three TF32 products that make up for most of a float32's digits)
+    or "bf16". Factors are rounded, sums and all else stay float32; layers with fewer than 64 inputs or units keep
+    "fp32". Neither device nor precision is part of a saved network.
 
     A Dense object that stands in several places, or in another network too, has one W and one b in all of them.
 
@@ -47,7 +51,8 @@ class Network:
 
     ``metadata``: a dict for notes of your own, JSON values by name, which are saved with the network: classes, units.
 
-    TypeError, ValueError: an argument is none of these, or the layers do not make a network.
+    TypeError, ValueError: an argument is none of these, or the layers do not make a network. RuntimeError: precision
+    needs cuBLASLt, which cannot be loaded.
     """
 
     def __init__(
@@ -60,6 +65,7 @@ class Network:
         device: str = "cpu:0",
         allow_soft_placement: bool = False,
         log_device_placement: bool = False,
+        precision: str = "fp32",
     ) -> None:
         self.n_in = _checks.integer("n_in", n_in, 1)
         self.layers = check_layers(layers)
@@ -68,6 +74,7 @@ class Network:
         self._is_placement_logged = _checks.flag("log_device_placement", log_device_placement)
         self._is_placement_soft = allow_soft_placement
         self._placement = place_on(device, allow_soft_placement=allow_soft_placement)
+        self._precision = cuda.check_precision(precision, self.device)
         self.scope = _check_scope(scope)
         prefix = f"{self.scope.name}/" if self.scope is not None else ""
         self._places = _places.find_places(self.n_in, self.layers, prefix)
@@ -77,7 +84,7 @@ class Network:
         self.link: str | None = "softmax" if self._dense[-1][1].activation == "softmax" else None
         self._net = build(self.n_in, self.layers, self._places)
         if self.device != "cpu:0":
-            self._net.set_mirror(cuda.mirror(self._net, int(self.device.partition(":")[2])))
+            self._net.set_mirror(cuda.mirror(self._net, int(self.device.partition(":")[2]), self._precision))
         variables = take_variables(self._net, self._places, self.scope, self.seed, seed is not None)
         self.variables = Variables(variables)
         self._waiting = [variable for variable in variables if not variable._storage.is_set]
@@ -91,6 +98,11 @@ class Network:
     def device(self) -> str:
         """The name of the device where the parameters live and the work is done."""
         return self._placement.device
+
+    @property
+    def precision(self) -> str:
+        """That of the matrix products."""
+        return self._precision
 
     def _log_placement(self, names: Iterable[str]) -> None:
         if self._is_placement_logged:
@@ -321,7 +333,7 @@ class Network:
         """For copies and pickles, which are networks of their own, as from a file."""
         from ._network_file import from_contents, to_contents
 
-        return from_contents, (*to_contents(self), "pickle", self.device)
+        return from_contents, (*to_contents(self), "pickle", self.device, self.precision)
 
     def to_onnx(self, path: str | os.PathLike[str]) -> None:
         """Writes the network as an ONNX model for other runtimes, replacing path only when it is complete.
@@ -349,16 +361,16 @@ class Network:
         write_atomically(path, c_source(self, check_name(stem if name is None else name)).encode())
 
 
-def load(path: str | os.PathLike[str], *, device: str = "cpu:0") -> Network:
+def load(path: str | os.PathLike[str], *, device: str = "cpu:0", precision: str = "fp32") -> Network:
     """The network that ``Network.save`` wrote, or that of a trainer which ``Trainer.save`` or a Checkpoint wrote.
 
-    device: where it is to live, whatever the one that was saved lived on.
+    device, precision: as for Network, whatever those of the one that was saved.
     OSError: no such file, or it cannot be read. ValueError: it is damaged, or not a network of this library; or device
-    is missing.
+    is missing, or precision none of its. RuntimeError: precision needs cuBLASLt, which cannot be loaded.
     """
     from ._network_file import from_contents
 
-    return from_contents(*read_safetensors(path, "network"), path, device)
+    return from_contents(*read_safetensors(path, "network"), path, device, precision)
 
 
 def _threads_allowed(num_threads: int | None) -> int:

@@ -2,7 +2,8 @@
  * fastnn/_cuda.pyx and tests include it as C.
  *
  * Bits: every result equals that of fnn.h's verb of the same name, for the device computes each value by the same
- * operations in the same order; both share their formulas (kernels/math, descend, criteria).
+ * operations in the same order; both share their formulas (kernels/math, descend, criteria).  Not so in precisions other
+ * than FNN_FP32.
  *
  * A call returns when its work is done.  Calls on one plan take turns: its owner sees to that. */
 #ifndef FNN_CUDA_H
@@ -25,6 +26,20 @@ const char *fnn_cuda_device_name(int device);
 /* What this thread's last FNN_ERR_DEVICE or FNN_ERR_MEMORY was about: the call and the driver's words. */
 const char *fnn_cuda_error(void);
 
+/* ---- precisions --------------------------------------------------------------------------------------------------- */
+
+/* Who computes the matrix products of wide layers, and in which numbers: this library, to the bits of the CPU; or
+ * NVIDIA's cuBLASLt, in float, in TF32, in three products of TF32 that make up for nearly all of a float, or in
+ * bfloat16.  Sums are float. */
+typedef enum fnn_precision { FNN_FP32, FNN_FP32_BLAS, FNN_TF32, FNN_3XTF32, FNN_BF16 } fnn_precision;
+
+/* Inputs and outputs that a layer has at least, if its products are not this library's. */
+#define FNN_BLAS_WIDTH 64
+
+/* Loads cuBLASLt, once: the first of these files or names that is loaded already or else can be loaded.  "" or why it
+ * cannot be, in this thread's buffer.  Must have been done before a plan asks for its precisions. */
+const char *fnn_cuda_load_blas(const char *const *names, int n_names);
+
 /* ---- what lives on a device --------------------------------------------------------------------------------------- */
 
 /* n floats, zeros at first: a parameter block, or blocks of an optimiser's state. */
@@ -43,7 +58,8 @@ void fnn_cuda_data_destroy(fnn_cuda_data *data);
 /* Memory for batches of up to n_batch rows of one network, for training or prediction, and copies of its masks.  The
  * network must outlive the plan. */
 typedef struct fnn_cuda_plan fnn_cuda_plan;
-fnn_status fnn_cuda_plan_create(fnn_cuda_plan **plan, int device, const fnn_net *net, int64_t n_batch, int training);
+fnn_status fnn_cuda_plan_create(fnn_cuda_plan **plan, int device, const fnn_net *net, int64_t n_batch, int training,
+                                fnn_precision precision);
 void fnn_cuda_plan_destroy(fnn_cuda_plan *plan);
 /* For tests, as fnn_plan_poison. */
 fnn_status fnn_cuda_plan_poison(fnn_cuda_plan *plan, int byte);

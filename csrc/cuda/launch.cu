@@ -6,6 +6,7 @@
 #include "layers.cuh"
 #include "losses.cuh"
 #include "parameters.cuh"
+#include "plain.cuh"
 
 template <class T> FNN_DEVICE void run(const op &o, here *h, int64_t step) {
     if (o.kind == OP_ADVANCE) {
@@ -30,6 +31,10 @@ template <class T> FNN_DEVICE void run(const op &o, here *h, int64_t step) {
     case OP_NORM: bound_norm(o, h); return;
     case OP_UPDATE: update(o, h); return;
     case OP_MAX_NORM: max_norm(o, h); return;
+    case OP_PLAIN: make_plain(o, h); return;
+    case OP_FORWARD_SUMS: forward_sums(o, h); return;
+    case OP_INPUT_SUMS: input_sums(o, h); return;
+    case OP_WEIGHT_SUMS: weight_sums(o, h); return;
     case OP_ADVANCE: return;
     }
 }

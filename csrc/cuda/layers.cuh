@@ -23,6 +23,13 @@ FNN_DEVICE v16 unit_output(const op &o, int64_t at, v16 sum, v16 *y) {
     return v16_select(kept, v16_mul(activity, o.scale), 0.0f);
 }
 
+FNN_DEVICE void store_output(const op &o, int64_t at, v16 sum) {
+    v16 y;
+    const v16 out = unit_output(o, at, sum, &y);
+    v16_store(o.y + at * 16, y);
+    if (o.out != o.y || o.scale != 1.0f) v16_store(o.out + at * 16, out);
+}
+
 template <class T> FNN_DEVICE void forward(const op &o, const here *h) {
     int row, column;
     tile_at<T>(h, o.n_out, &row, &column);
@@ -42,11 +49,7 @@ FNN_UNROLL_GPU
         for (int i = 0; i < T::TM; i++) {
             const int panel = column / 16 + j, r = own_row<T>(row, i);
             if (panel >= panels_of(o.n_out) || r >= h->rows) continue;
-            const int64_t at = (int64_t)panel * h->capacity + r;
-            v16 y;
-            const v16 out = unit_output(o, at, acc[i][j], &y);
-            v16_store(o.y + at * 16, y);
-            if (o.out != o.y || o.scale != 1.0f) v16_store(o.out + at * 16, out);
+            store_output(o, (int64_t)panel * h->capacity + r, acc[i][j]);
         }
 }
 

@@ -16,6 +16,11 @@ fnn_status status_of(cudaError_t error, const char *call) {
     return error == cudaErrorMemoryAllocation ? FNN_ERR_MEMORY : FNN_ERR_DEVICE;
 }
 
+fnn_status device_failure(const char *why, const char *call) {
+    snprintf(error_text, sizeof error_text, "%.180s in %.300s", why, call);
+    return FNN_ERR_DEVICE;
+}
+
 const char *fnn_cuda_error(void) { return error_text; }
 
 int fnn_cuda_device_count(void) {

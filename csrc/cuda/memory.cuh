@@ -9,6 +9,9 @@
 /* The status of a call, whose words fnn_cuda_error then has. */
 fnn_status status_of(cudaError_t error, const char *call);
 
+/* FNN_ERR_DEVICE, in whose words it says what failed. */
+fnn_status device_failure(const char *why, const char *call);
+
 #define FNN_CUDA(call)                                                                                                 \
     do {                                                                                                               \
         const fnn_status failed_ = status_of(call, #call);                                                             \

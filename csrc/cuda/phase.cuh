@@ -4,6 +4,7 @@
 #define FNN_CUDA_PHASE_CUH
 
 #include "../kernels.h"
+#include "fnn_cuda.h"
 
 /* What is copied to the device before steps run: the data, and constants of each step. */
 typedef struct step_constants {
@@ -51,6 +52,10 @@ typedef enum op_kind {
     OP_NORM,            /* of all */
     OP_UPDATE,          /* parameters by stored gradients */
     OP_MAX_NORM,
+    OP_PLAIN,           /* panels as a plain matrix */
+    OP_FORWARD_SUMS,    /* OP_FORWARD and so on, from the sums of a product that is done */
+    OP_INPUT_SUMS,
+    OP_WEIGHT_SUMS,
     OP_ADVANCE,         /* the next launch's slot 0 */
 } op_kind;
 
@@ -82,6 +87,8 @@ typedef struct op {
     int slots;
     float *losses;
     int32_t *hits;
+    int plain_rows;
+    fnn_precision precision;
     float *work; /* OP_LOSS and OP_OUTPUT, for each block, where shared memory is too small */
 } op;
 

@@ -33,6 +33,36 @@ static void lay_out_layer(fnn_cuda_plan *plan, cursor *at, int64_t l) {
         blocks->keep[i] = at->take<uint16_t>(fnn_panels(layer->n_out) * plan->n_batch);
 }
 
+static int64_t whole(int64_t n) { return fnn_panels(n) * FNN_LANES; }
+
+static plain_matrix take_plain(const fnn_cuda_plan *plan, cursor *at, int64_t rows, int64_t columns) {
+    const int64_t n = whole(rows) * whole(columns);
+    float *first = plan->precision == FNN_BF16 ? (float *)at->take<uint16_t>(n) : at->take<float>(n);
+    return {first, plan->precision == FNN_3XTF32 ? at->take<float>(n) : nullptr};
+}
+
+/* In a prediction layers follow each other in the same memory. */
+static void lay_out_plain(fnn_cuda_plan *plan, cursor *at) {
+    const size_t begin = at->used;
+    size_t most = begin;
+    int64_t sums = 0;
+    for (int64_t l = 0; l < plan->net->n_layers; l++) {
+        if (!uses_blas(plan, l)) continue;
+        const int64_t n_in = plan->net->layers[l].n_in, n_out = plan->net->layers[l].n_out, n_batch = plan->n_batch;
+        layer_blocks *blocks = &plan->layers[(size_t)l];
+        if (!plan->training) at->used = begin;
+        blocks->plain_x = take_plain(plan, at, n_batch, n_in);
+        blocks->plain_w = take_plain(plan, at, n_in, n_out);
+        if (plan->training) blocks->plain_dy = take_plain(plan, at, n_batch, n_out);
+        if (at->used > most) most = at->used;
+        const int64_t of_backward = plan->training ? whole(n_in) * whole(n_batch > n_out ? n_batch : n_out) : 0;
+        for (int64_t n : {whole(n_batch) * whole(n_out), of_backward})
+            if (n > sums) sums = n;
+    }
+    at->used = most;
+    if (sums > 0) plan->sums = at->take<float>(sums);
+}
+
 static void lay_out(fnn_cuda_plan *plan, cursor *at) {
     const fnn_net *net = plan->net;
     int64_t widest = 1;
@@ -53,6 +83,7 @@ static void lay_out(fnn_cuda_plan *plan, cursor *at) {
     const int64_t columns = 3 * fnn_panels(widest) * FNN_LANES * FNN_LANES;
     if (columns * (int64_t)sizeof(float) > FNN_COLUMNS_SHARED)
         plan->work = at->take<float>((plan->n_batch + 15) / 16 * columns);
+    lay_out_plain(plan, at);
 }
 
 static fnn_status copy_masks(fnn_cuda_plan *plan) {
@@ -71,6 +102,8 @@ static fnn_status build(fnn_cuda_plan *plan) {
     FNN_CUDA(cudaStreamCreateWithFlags(&plan->stream, cudaStreamNonBlocking));
     FNN_TRY(device_new(&plan->at, 1));
     FNN_TRY(copy_masks(plan));
+    for (int64_t l = 0; l < plan->net->n_layers && plan->library == nullptr; l++)
+        if (uses_blas(plan, l)) FNN_TRY(blas_create(&plan->library, plan->precision));
     cursor at = {nullptr, 0};
     lay_out(plan, &at);
     plan->arena_bytes = at.used;
@@ -80,13 +113,15 @@ static fnn_status build(fnn_cuda_plan *plan) {
     return FNN_OK;
 }
 
-fnn_status fnn_cuda_plan_create(fnn_cuda_plan **out, int device, const fnn_net *net, int64_t n_batch, int training) {
+fnn_status fnn_cuda_plan_create(fnn_cuda_plan **out, int device, const fnn_net *net, int64_t n_batch, int training,
+                                fnn_precision precision) {
     *out = nullptr;
     fnn_cuda_plan *plan = new fnn_cuda_plan();
     plan->device = device;
     plan->net = net;
     plan->n_batch = n_batch;
     plan->training = training;
+    plan->precision = precision;
     plan->layers.resize((size_t)net->n_layers);
     const fnn_status status = build(plan);
     if (status == FNN_OK)
@@ -100,6 +135,7 @@ void fnn_cuda_plan_destroy(fnn_cuda_plan *plan) {
     if (plan == nullptr) return;
     cudaSetDevice(plan->device);
     if (plan->graph != nullptr) cudaGraphExecDestroy(plan->graph);
+    blas_destroy(plan->library);
     for (const layer_blocks &blocks : plan->layers) device_free(blocks.mask);
     device_free(plan->arena);
     device_free(plan->at);

@@ -3,21 +3,29 @@
 #define FNN_CUDA_PLAN_CUH
 
 #include "../plan.h"
+#include "blas.cuh"
 #include "launch.cuh"
 #include "memory.cuh"
 
 #include <vector>
+
+/* Row by row, in the numbers of the plan's precision; rest: for 3xtf32, what `at` leaves. */
+struct plain_matrix {
+    float *at, *rest;
+};
 
 /* Of one layer, as layer_memory of csrc/plan.h; masks twice, as those of a step are drawn during the one before. */
 struct layer_blocks {
     float *y, *out, *dy;
     uint16_t *keep[2];
     const float *mask; /* of the weights; NULL: all are free */
+    plain_matrix plain_x, plain_w, plain_dy; /* factors, where uses_blas; without training all layers share them */
 };
 
-/* Phases in order, and how each is launched. */
+/* Phases in order, and how each is launched; or, where product.a is there, that product. */
 struct launchable {
     phase p;
+    blas_product product;
     tile_size tile;
     size_t shared;
 };
@@ -28,6 +36,8 @@ struct fnn_cuda_plan {
     const fnn_net *net;
     int64_t n_batch;
     int training;
+    fnn_precision precision;
+    blas *library; /* NULL: no layer uses it */
     cudaStream_t stream;
     progress *at;
     float *x[2]; /* the second: of the next step, in training */
@@ -37,6 +47,7 @@ struct fnn_cuda_plan {
     int32_t *hits;
     double *squares;
     float *work;   /* columns for losses and outputs that shared memory is too small for; NULL: for none */
+    float *sums;   /* of a product of the library's */
     float *matrix; /* outputs (n_batch, widest layer) */
     char *arena;
     size_t arena_bytes;
@@ -58,6 +69,11 @@ struct judgement {
     fnn_loss loss;
     bool is_backward, can_diverge;
 };
+
+/* ---- program_blas.cu ---- */
+
+/* Whether the products of layer l are the library's: in precisions other than fp32, where it is wide enough. */
+bool uses_blas(const fnn_cuda_plan *plan, int64_t l);
 
 /* ---- program*.cu: buffer 0 or 1 has the batch's input and masks ---- */
 

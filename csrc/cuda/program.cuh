@@ -29,6 +29,12 @@ int64_t head_bytes(int64_t n_in, int64_t n_out);
  * batch for blocks of FNN_HEAD_ROWS rows to be at work together, as each reads all of the weights. */
 bool has_head(const fnn_cuda_plan *plan);
 
+/* ---- program_blas.cu: instead of phases with that operation, for a layer that uses_blas ---- */
+
+void blas_forward(program *to, const fnn_cuda_plan *plan, const op &o, int64_t l);
+void blas_backward_input(program *to, const fnn_cuda_plan *plan, const op &o, int64_t l);
+void blas_backward_weight(program *to, const fnn_cuda_plan *plan, const op &o, int64_t l);
+
 /* ---- program_backward.cu ---- */
 
 /* Where gradients of each variable go. */

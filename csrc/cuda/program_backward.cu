@@ -43,7 +43,10 @@ static void weight_beside(program *to, const fnn_cuda_plan *plan, const sinks &s
     o.x = input_of(plan, l, buffer);
     o.y = plan->layers[(size_t)l].dy;
     set_sink(&o, s, 2 * l);
-    if (o.sink.update != FNN_FREEZE) add_op(to, plan, o);
+    if (o.sink.update != FNN_FREEZE && uses_blas(plan, l))
+        blas_backward_weight(to, plan, o, l);
+    else if (o.sink.update != FNN_FREEZE)
+        add_op(to, plan, o);
     o.kind = OP_BACKWARD_BIAS;
     memset(&o.sink, 0, sizeof o.sink);
     o.decay = o.l1 = 0;
@@ -70,8 +73,13 @@ void backward_beside(program *to, const fnn_cuda_plan *plan, const sinks &s, con
                             bool is_drawn, int64_t group) {
     const int64_t last = plan->net->n_layers - 1, first = has_head(plan) ? last - 1 : last;
     for (int64_t l = first; l > 0; l--) {
-        new_phase(to, plan);
-        add_op(to, plan, input_op(plan, params, l, buffer, is_drawn));
+        const op o = input_op(plan, params, l, buffer, is_drawn);
+        if (uses_blas(plan, l)) {
+            blas_backward_input(to, plan, o, l);
+        } else {
+            new_phase(to, plan);
+            add_op(to, plan, o);
+        }
         if (l < last) weight_beside(to, plan, s, l + 1, buffer);
         if (l == first) tally_beside(to, plan, group);
     }

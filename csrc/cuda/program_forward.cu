@@ -60,11 +60,15 @@ static op forward_op(const fnn_cuda_plan *plan, const float *params, int64_t l, 
     return o;
 }
 
+static void add_layer(program *to, const fnn_cuda_plan *plan, const op &o, int64_t l) {
+    if (uses_blas(plan, l)) return blas_forward(to, plan, o, l);
+    new_phase(to, plan);
+    add_op(to, plan, o);
+}
+
 void add_forward(program *to, const fnn_cuda_plan *plan, const float *params, int buffer) {
-    for (int64_t l = 0; l < plan->net->n_layers; l++) {
-        new_phase(to, plan);
-        add_op(to, plan, forward_op(plan, params, l, buffer, false, false));
-    }
+    for (int64_t l = 0; l < plan->net->n_layers; l++)
+        add_layer(to, plan, forward_op(plan, params, l, buffer, false, false), l);
     cut(to, plan);
 }
 
@@ -94,7 +98,7 @@ int64_t head_bytes(int64_t n_in, int64_t n_out) {
 
 bool has_head(const fnn_cuda_plan *plan) {
     const fnn_layer *last = &plan->net->layers[plan->net->n_layers - 1];
-    return head_bytes(last->n_in, last->n_out) <= FNN_HEAD_SHARED &&
+    return !uses_blas(plan, plan->net->n_layers - 1) && head_bytes(last->n_in, last->n_out) <= FNN_HEAD_SHARED &&
            up(plan->n_batch, FNN_HEAD_ROWS) <= 2 * plan->n_processors;
 }
 
@@ -102,13 +106,12 @@ void add_judged(program *to, const fnn_cuda_plan *plan, const float *params, int
                 const judgement &j) {
     const int64_t last = plan->net->n_layers - 1;
     for (int64_t l = 0; l <= last; l++) {
-        new_phase(to, plan);
         op o = forward_op(plan, params, l, buffer, is_drawn, j.is_backward);
         if (l == last && has_head(plan)) {
             o.kind = OP_HEAD;
             o.parts = j.is_backward && last > 0 ? 2 : 1;
         }
-        add_op(to, plan, o);
+        add_layer(to, plan, o, l);
     }
     if (!has_head(plan)) new_phase(to, plan);
     add_op(to, plan, loss_op(plan, j.loss, j.is_backward, j.can_diverge));

@@ -4,6 +4,7 @@
 #include <string.h>
 
 void new_phase(program *to, const fnn_cuda_plan *plan) {
+    if (!to->empty() && to->back().p.n_ops == 0 && to->back().product.a == nullptr) return; /* nothing is in it yet */
     launchable next;
     memset(&next, 0, sizeof next); /* its padding too: phases are compared as bytes */
     next.p.at = plan->at;
@@ -12,7 +13,7 @@ void new_phase(program *to, const fnn_cuda_plan *plan) {
 }
 
 void add_op(program *to, const fnn_cuda_plan *plan, const op &o) {
-    if (to->back().p.n_ops == FNN_PHASE_OPS) new_phase(to, plan);
+    if (to->back().p.n_ops == FNN_PHASE_OPS || to->back().product.a != nullptr) new_phase(to, plan);
     phase *p = &to->back().p;
     memcpy(&p->ops[p->n_ops++], &o, sizeof o);
 }
@@ -55,6 +56,15 @@ static int64_t other_blocks(const fnn_cuda_plan *plan, const op &o, int threads)
     case OP_CLIP:
     case OP_UPDATE: {
         const int64_t blocks = up(o.n, threads);
+        return blocks < most ? blocks : most;
+    }
+    case OP_PLAIN:
+    case OP_FORWARD_SUMS:
+    case OP_INPUT_SUMS:
+    case OP_WEIGHT_SUMS: {
+        const int64_t rows = o.kind == OP_PLAIN ? o.plain_rows : o.kind == OP_WEIGHT_SUMS ? o.n_in : plan->n_batch;
+        const int64_t columns = o.kind == OP_INPUT_SUMS ? o.n_in : o.n_out;
+        const int64_t blocks = up(rows * fnn_panels(columns) * FNN_LANES, threads);
         return blocks < most ? blocks : most;
     }
     default: return 1;

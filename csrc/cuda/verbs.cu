@@ -13,6 +13,8 @@
 #else
 #define GRAPH_STEPS 32
 #endif
+/* Of one with products of the vendor's library, which are computed whether the step is wanted or not. */
+#define BLAS_GRAPH_STEPS 2
 /* Steps whose constants are computed and copied at once. */
 #define CONSTANTS_AHEAD 16384
 /* Rows of a partial sum of losses in a pass: a batch of the CPU's. */
@@ -42,6 +44,10 @@ static fnn_status download(const fnn_cuda_plan *plan, progress *at) {
 
 static fnn_status launch_all(const fnn_cuda_plan *plan, const program &phases, int slot) {
     for (const launchable &each : phases) {
+        if (each.product.a != nullptr) {
+            FNN_TRY(blas_multiply(plan->library, each.product, plan->stream));
+            continue;
+        }
         launchable now = each;
         now.p.slot = slot;
         FNN_CUDA(launch(now.p, now.tile, now.shared, plan->stream));
@@ -174,6 +180,10 @@ static void append(std::vector<char> *bytes, const program &phases) {
     bytes->insert(bytes->end(), first, first + phases.size() * sizeof(launchable));
 }
 
+static int64_t graph_steps(const fnn_cuda_plan *plan) {
+    return plan->library != nullptr ? BLAS_GRAPH_STEPS : GRAPH_STEPS;
+}
+
 static fnn_status capture(const fnn_cuda_plan *plan, const program steps[2]) {
     launchable advance;
     memset(&advance, 0, sizeof advance);
@@ -181,9 +191,16 @@ static fnn_status capture(const fnn_cuda_plan *plan, const program steps[2]) {
     advance.p.n_ops = 1;
     advance.p.ops[0].kind = OP_ADVANCE;
     advance.p.ops[0].blocks = 1;
-    advance.p.ops[0].steps = GRAPH_STEPS;
-    for (int slot = 0; slot < GRAPH_STEPS; slot++) FNN_TRY(launch_all(plan, steps[slot % 2], slot));
+    advance.p.ops[0].steps = (int)graph_steps(plan);
+    for (int slot = 0; slot < graph_steps(plan); slot++) FNN_TRY(launch_all(plan, steps[slot % 2], slot));
     return launch_all(plan, program(1, advance), 0);
+}
+
+/* Each product once, before it is captured; there is nothing yet in the matrices that it reads and writes. */
+static fnn_status prepare_products(const fnn_cuda_plan *plan, const program &phases) {
+    for (const launchable &each : phases)
+        if (each.product.a != nullptr) FNN_TRY(blas_multiply(plan->library, each.product, plan->stream));
+    return FNN_OK;
 }
 
 /* The graph of so many steps; one that was recorded before serves again as long as nothing in it has changed. */
@@ -194,6 +211,7 @@ static fnn_status record(fnn_cuda_plan *plan, const program steps[2]) {
     if (plan->graph != nullptr && bytes == plan->recorded) return FNN_OK;
     if (plan->graph != nullptr) FNN_CUDA(cudaGraphExecDestroy(plan->graph));
     plan->graph = nullptr;
+    for (int i = 0; i < 2; i++) FNN_TRY(prepare_products(plan, steps[i]));
     FNN_CUDA(cudaStreamBeginCapture(plan->stream, cudaStreamCaptureModeThreadLocal));
     const fnn_status status = capture(plan, steps);
     cudaGraph_t graph = nullptr;
@@ -251,16 +269,24 @@ static fnn_status begin(fnn_cuda_plan *plan, const fnn_cuda_data *data, fnn_epoc
     return FNN_OK;
 }
 
+/* left: steps to do.  A graph of two for the last one would do twice its products. */
+static fnn_status run_graph(const fnn_cuda_plan *plan, const program steps[2], int64_t left) {
+    if (plan->library != nullptr && left == 1) return launch_all(plan, steps[0], 0);
+    FNN_CUDA(cudaGraphLaunch(plan->graph, plan->stream));
+    return FNN_OK;
+}
+
 /* Graph after graph, looking at the clock every few milliseconds. */
-static fnn_status run_steps(const fnn_cuda_plan *plan, progress *at, int64_t first, int64_t end, int64_t budget_ns) {
-    const int64_t began = now_ns();
+static fnn_status run_steps(const fnn_cuda_plan *plan, const program steps[2], progress *at, int64_t first, int64_t end,
+                            int64_t budget_ns) {
+    const int64_t began = now_ns(), n = graph_steps(plan);
     int64_t graphs = 1;
     do {
-        const int64_t before = now_ns(), left = (end - first + GRAPH_STEPS - 1) / GRAPH_STEPS;
+        const int64_t before = now_ns(), left = (end - first + n - 1) / n;
         graphs = smaller(graphs, left);
-        for (int64_t i = 0; i < graphs; i++) FNN_CUDA(cudaGraphLaunch(plan->graph, plan->stream));
+        for (int64_t i = 0; i < graphs; i++) FNN_TRY(run_graph(plan, steps, end - first - i * n));
         FNN_TRY(download(plan, at));
-        first += graphs * GRAPH_STEPS;
+        first += graphs * n;
         if (now_ns() - before < budget_ns / 10) graphs *= 2;
     } while (first < end && !at->diverged && now_ns() - began < budget_ns);
     return FNN_OK;
@@ -292,6 +318,6 @@ fnn_status fnn_cuda_train(fnn_cuda_plan *plan, fnn_cuda_floats *params, fnn_cuda
     FNN_TRY(record(plan, steps));
     FNN_TRY(begin(plan, data, epoch, end));
     FNN_TRY(launch_all(plan, first, 0));
-    FNN_TRY(run_steps(plan, &at, epoch->step, end, budget_ns));
+    FNN_TRY(run_steps(plan, steps, &at, epoch->step, end, budget_ns));
     return finish(plan, epoch, at);
 }

@@ -248,6 +248,10 @@ cudaError_t cudaEventSynchronize(cudaEvent_t event);
 cudaError_t cudaEventElapsedTime(float *milliseconds, cudaEvent_t start, cudaEvent_t end);
 cudaError_t cudaEventDestroy(cudaEvent_t event);
 
+/* Exported, for a library that stands in for one of NVIDIA's and must do its work in a stream's turn. */
+typedef void (*cudaHostFn_t)(void *data);
+extern "C" cudaError_t cudaLaunchHostFunc(cudaStream_t stream, cudaHostFn_t function, void *data);
+
 /* How many blocks of device and of pinned memory, streams, graphs and events there are that nobody has freed. */
 extern "C" int fnn_emulated_live(void);
 /* How many launches and copies the graph that was instantiated last has. */

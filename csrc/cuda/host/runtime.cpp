@@ -438,6 +438,12 @@ cudaError_t fnn_emulated_launch(const void *kernel, const std::function<void()> 
     }));
 }
 
+extern "C" __attribute__((visibility("default"))) cudaError_t cudaLaunchHostFunc(cudaStream_t stream,
+                                                                                cudaHostFn_t function, void *data) {
+    const cudaError_t error = check_device(current_device);
+    return report(error != cudaSuccess ? error : give(stream, [=](cudaStream_t) { function(data); }));
+}
+
 /* ---- graphs ---- */
 
 cudaError_t cudaStreamBeginCapture(cudaStream_t stream, cudaStreamCaptureMode) {

@@ -1,0 +1,71 @@
+/* plain.cuh: around a product of the vendor's library, which knows no panels: its factors as plain matrices, row by
+ * row, padded with zeros to whole panels, in the numbers of its precision; and what follows on its sums, plain too. */
+#ifndef FNN_CUDA_PLAIN_CUH
+#define FNN_CUDA_PLAIN_CUH
+
+#include "layers.cuh"
+
+/* This block's rows of panels; neighbours take those of one row of the plain matrix. */
+#define FNN_EACH_PLACE(at, rows, panels)                                                                               \
+    for (int64_t at = ((int64_t)h->block * blockDim.x + threadIdx.x) / 16; at < (int64_t)(rows) * (panels);            \
+         at += (int64_t)h->blocks * (blockDim.x / 16))
+
+/* The nearest number, ties to even, whose last n bits are zero: 13 for TF32, 16 for bfloat16. */
+FNN_DEVICE float without_bits(float x, int n) {
+    if (!(v16_abs(x) <= FLT_MAX)) return x;
+    const uint32_t bits = __float_as_uint(x), below_half = (1u << (n - 1)) - 1;
+    return __uint_as_float((bits + below_half + (bits >> n & 1)) >> n << n);
+}
+
+FNN_DEVICE void store_plain(const op &o, int64_t at, v16 value) {
+    if (o.precision == FNN_FP32_BLAS) {
+        v16_store(o.out + at, value);
+    } else if (o.precision == FNN_BF16) {
+        ((uint16_t *)o.out)[at + fnn_lane()] = (uint16_t)(__float_as_uint(without_bits(value, 16)) >> 16);
+    } else {
+        const v16 big = without_bits(value, 13);
+        v16_store(o.out + at, big);
+        if (o.precision != FNN_3XTF32) return;
+        v16_store(o.work + at, v16_abs(big) <= FLT_MAX ? without_bits(v16_sub(value, big), 13) : 0.0f);
+    }
+}
+
+/* x: panels of n_out columns and n_in rows, or the batch's where that is 0; out, and for 3xtf32 work: plain_rows. */
+FNN_DEVICE void make_plain(const op &o, const here *h) {
+    const int panels = panels_of(o.n_out), length = o.n_in > 0 ? o.n_in : h->capacity;
+    const int rows = o.n_in > 0 ? o.n_in : h->rows;
+    FNN_EACH_PLACE(at, o.plain_rows, panels) {
+        const int row = (int)(at / panels), panel = (int)(at % panels);
+        const bool is_there = row < rows && panel * 16 + fnn_lane() < o.n_out;
+        store_plain(o, at * 16, is_there ? v16_load(o.x + ((int64_t)panel * length + row) * 16) : 0.0f);
+    }
+}
+
+/* As forward, from x: its sums but for the bias. */
+FNN_DEVICE void forward_sums(const op &o, const here *h) {
+    const int panels = panels_of(o.n_out);
+    FNN_EACH_PLACE(at, h->rows, panels) {
+        const int row = (int)(at / panels), panel = (int)(at % panels);
+        const v16 sum = v16_add(v16_load(o.b + panel * 16), v16_load(o.x + at * 16));
+        store_output(o, (int64_t)panel * h->capacity + row, sum);
+    }
+}
+
+/* As backward_input, from x: its sums. */
+FNN_DEVICE void input_sums(const op &o, const here *h) {
+    const int panels = panels_of(o.n_in);
+    FNN_EACH_PLACE(at, h->rows, panels) store_dx(o, h, (int)(at % panels), (int)(at / panels), v16_load(o.x + at * 16));
+}
+
+/* As backward_weight, from x: its sums. */
+FNN_DEVICE void weight_sums(const op &o, const here *h) {
+    const int panels = panels_of(o.n_out);
+    const fnn_sink sink = sink_of(o, h);
+    FNN_EACH_PLACE(at, o.n_in, panels) {
+        const int64_t input = at / panels, panel = at % panels;
+        deliver(&sink, (panel * o.n_in + input) * 16, v16_add(v16_load(o.x + at * 16), 0.0f));
+    }
+}
+
+#undef FNN_EACH_PLACE
+#endif
