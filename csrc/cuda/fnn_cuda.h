@@ -2,8 +2,8 @@
  * fastnn/_cuda.pyx and tests include it as C.
  *
  * Bits: every result equals that of fnn.h's verb of the same name, for the device computes each value by the same
- * operations in the same order; both share their formulas (kernels/math, descend, criteria).  Not so in precisions other
- * than FNN_FP32.
+ * operations in the same order; both share their formulas (kernels/math, descend, criteria).  In precisions other than
+ * FNN_FP32 they do not.
  *
  * A call returns when its work is done.  Calls on one plan take turns: its owner sees to that. */
 #ifndef FNN_CUDA_H
