@@ -21,7 +21,22 @@ import fastnn as fnn
 from fastnn import _core
 
 IS_EMULATED = fnn.cuda.is_available() and fnn.cuda.device_name(0) == "emulated on the host"
-needs_cuda = pytest.mark.skipif(not fnn.cuda.is_available(), reason="there is no CUDA module, or no GPU")
+
+
+def why_not() -> str:
+    """Why nothing can be computed here; "" if it can."""
+    if not fnn.cuda.is_available():
+        return "there is no CUDA module, or no GPU"
+    try:
+        if not IS_EMULATED:  # which has a stand-in
+            fnn.Network(64, [fnn.Dense(64)], device="gpu:0", precision="tf32")
+    except RuntimeError as error:
+        return str(error)
+    return ""
+
+
+WHY_NOT = why_not()
+needs_cuda = pytest.mark.skipif(WHY_NOT != "", reason=WHY_NOT)
 needs_emulation = pytest.mark.skipif(not IS_EMULATED, reason="there is no emulated CUDA module")
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]

@@ -35,6 +35,7 @@ template <class T> FNN_DEVICE void run(const op &o, here *h, int64_t step) {
     case OP_FORWARD_SUMS: forward_sums(o, h); return;
     case OP_INPUT_SUMS: input_sums(o, h); return;
     case OP_WEIGHT_SUMS: weight_sums(o, h); return;
+    case OP_BIAS_SUMS: bias_sums(o, h); return;
     case OP_ADVANCE: return;
     }
 }

@@ -56,6 +56,7 @@ typedef enum op_kind {
     OP_FORWARD_SUMS,    /* OP_FORWARD and so on, from the sums of a product that is done */
     OP_INPUT_SUMS,
     OP_WEIGHT_SUMS,
+    OP_BIAS_SUMS,       /* OP_BACKWARD_BIAS, in another order */
     OP_ADVANCE,         /* the next launch's slot 0 */
 } op_kind;
 

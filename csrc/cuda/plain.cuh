@@ -67,5 +67,22 @@ FNN_DEVICE void weight_sums(const op &o, const here *h) {
     }
 }
 
+/* As backward_bias, but for a block a panel, whose groups of sixteen threads take rows in turn: beside a product of the
+ * library's there is none of ours to hide sums of one thread a unit behind, and no bits of the CPU's to keep. */
+FNN_DEVICE void bias_sums(const op &o, const here *h) {
+    const int group = (int)threadIdx.x / 16, groups = (int)blockDim.x / 16;
+    const float *dy = o.y + (int64_t)h->block * h->capacity * 16;
+    float *sums = shared_floats();
+    v16 sum = 0.0f;
+FNN_UNROLL_BY(8)
+    for (int i = group; i < h->rows; i += groups) sum = v16_add(sum, v16_load(dy + (int64_t)i * 16));
+    v16_store(sums + group * 16, sum);
+    __syncthreads();
+    if (group != 0) return;
+    for (int other = 1; other < groups; other++) sum = v16_add(sum, v16_load(sums + other * 16));
+    const fnn_sink sink = sink_of(o, h);
+    deliver(&sink, h->block * 16, v16_add(sum, 0.0f));
+}
+
 #undef FNN_EACH_PLACE
 #endif

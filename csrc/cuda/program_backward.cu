@@ -47,7 +47,7 @@ static void weight_beside(program *to, const fnn_cuda_plan *plan, const sinks &s
         blas_backward_weight(to, plan, o, l);
     else if (o.sink.update != FNN_FREEZE)
         add_op(to, plan, o);
-    o.kind = OP_BACKWARD_BIAS;
+    o.kind = uses_blas(plan, l) ? OP_BIAS_SUMS : OP_BACKWARD_BIAS;
     memset(&o.sink, 0, sizeof o.sink);
     o.decay = o.l1 = 0;
     set_sink(&o, s, 2 * l + 1);

@@ -67,6 +67,7 @@ static int64_t other_blocks(const fnn_cuda_plan *plan, const op &o, int threads)
         const int64_t blocks = up(rows * fnn_panels(columns) * FNN_LANES, threads);
         return blocks < most ? blocks : most;
     }
+    case OP_BIAS_SUMS: return fnn_panels(o.n_out);
     default: return 1;
     }
 }
@@ -85,6 +86,7 @@ static tile_size tile_of(const fnn_cuda_plan *plan, const phase &p) {
 
 static size_t shared_of(const op &o, int threads) {
     if (o.kind == OP_SQUARES) return (size_t)threads * sizeof(double);
+    if (o.kind == OP_BIAS_SUMS) return (size_t)threads * sizeof(float);
     if (o.kind == OP_HEAD) return (size_t)head_bytes(o.n_in, o.n_out);
     if ((o.kind != OP_LOSS && o.kind != OP_OUTPUT) || o.work != nullptr) return 0;
     return (size_t)((o.kind == OP_LOSS ? 3 : 1) * fnn_panels(o.n_out)) * FNN_LANES * FNN_LANES * sizeof(float);
