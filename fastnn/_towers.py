@@ -20,13 +20,15 @@ __all__ = ["Crew"]
 class Crew:
     """Towers and, within a ``with`` statement, a thread for each.
 
-    devices: a name each, as Network takes them. allow_soft_placement: as there.
+    devices: a name each, as Network takes them. precision: of the GPUs' products, and allow_soft_placement: as there.
     TypeError, ValueError: devices are no sequence of names of devices that there are, or it is empty.
     """
 
-    def __init__(self, net: _core.Net, devices: Any, *, allow_soft_placement: bool = False) -> None:
+    def __init__(
+        self, net: _core.Net, devices: Any, *, precision: str = "fp32", allow_soft_placement: bool = False
+    ) -> None:
         self.placements = check_devices(devices, allow_soft_placement=allow_soft_placement)
-        self.towers = _core.Towers(net, [_mirror(net, placement.device) for placement in self.placements])
+        self.towers = _core.Towers(net, [_mirror(net, placement.device, precision) for placement in self.placements])
         self._workers: list[_Worker] = []
 
     @property
@@ -105,5 +107,5 @@ def check_devices(devices: Any, *, allow_soft_placement: bool = False) -> list[P
     ]
 
 
-def _mirror(net: _core.Net, device: str) -> Any:
-    return None if device == "cpu:0" else cuda.mirror(net, int(device.partition(":")[2]))
+def _mirror(net: _core.Net, device: str, precision: str) -> Any:
+    return None if device == "cpu:0" else cuda.mirror(net, int(device.partition(":")[2]), precision)

@@ -62,7 +62,8 @@ class Trainer:
     constraints), and the new parameters go to every tower. A device may be named more than once; that of the network
     need not be among them, and still does all but the training. Missing devices: as allow_soft_placement of the network
     has it. The bits are those of the same towers again, with any number of threads; those of other towers, or of none,
-    differ by the rounding of sums added up in another order. One tower has the bits of none.
+    differ by the rounding of sums added up in another order. One tower has the bits of none. Towers that are GPUs have
+    the precision of the network.
     All goes through the host's memory: parameters and gradients travel once a step between it and each GPU, without
     NCCL, so that small networks are slower with towers than on one device.
     (Buduma, Fundamentals of Deep Learning, chapter 3, figure 3-3.)
@@ -287,7 +288,8 @@ class Trainer:
 
         if isinstance(self.loss, losses.CustomLoss):
             raise ValueError("loss must be one of the library's for towers, got a custom one")
-        return Crew(self.network._net, devices, allow_soft_placement=self.network._is_placement_soft)
+        net, is_soft = self.network, self.network._is_placement_soft
+        return Crew(net._net, devices, precision=net.precision, allow_soft_placement=is_soft)
 
     def _log_placement(self) -> None:
         if not self.network._is_placement_logged:

@@ -469,3 +469,16 @@ def test_fp32_looks_for_nothing() -> None:
     )
     code += "; sys.exit('libcublasLt' in open('/proc/self/maps').read())"
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
+@needs_cuda
+def test_towers_have_the_precision_of_the_network() -> None:
+    """One tower has the bits of none, and those differ from fp32's."""
+
+    def trained(precision: str, towers: tuple[str, ...] | None) -> NDArray[np.float32]:
+        net = fnn.Network(N_IN, [fnn.Dense(64, "tanh"), fnn.Dense(N_OUT)], seed=1, device="gpu:0", precision=precision)
+        fnn.Trainer(net, optimizer=fnn.SGD(0.1), towers=towers).fit(X, LABELS, batch_size=15)
+        return net.get_flat()
+
+    np.testing.assert_array_equal(trained("bf16", ("gpu:0",)), trained("bf16", None))
+    assert (trained("bf16", ("gpu:0",)) != trained("fp32", ("gpu:0",))).any()
