@@ -1,4 +1,4 @@
-/* block.h: what runtime.cpp and block.cpp of the emulation share. */
+/* block.h: what the emulation's runtime and block.cpp share. */
 #ifndef FNN_HOST_BLOCK_H
 #define FNN_HOST_BLOCK_H
 
