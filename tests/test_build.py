@@ -326,4 +326,4 @@ def test_the_environment_is_read_where_the_documentation_says():
         if path.suffix in (".py", ".pyx", ".pxi") and re.search(r"\benviron\b|\bgetenv\b", path.read_text()):
             readers.add(path.relative_to(ROOT / "fastnn").as_posix())
     readers = {name for name in readers if not name.startswith("bench/")}
-    assert readers <= {"core/machine.pxi", "runtime.py", "datasets.py"}
+    assert readers <= {"core/machine.pxi", "runtime.py", "datasets.py", "cuda.py"}
