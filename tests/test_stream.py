@@ -299,7 +299,8 @@ def test_memory_stays_bounded(tmp_path: Path) -> None:
             [sys.executable, "-P", "-c", LIMITED, str(path), how, "50"],
             capture_output=True, text=True, timeout=120, check=False,
         )  # fmt: skip
-        return done.stdout.split() or [done.stderr]
+        assert done.returncode == 0, done.stderr
+        return done.stdout.split()
 
     assert run("array") == ["out", "of", "memory"]
     trained, peak = run("map")
