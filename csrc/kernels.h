@@ -17,8 +17,8 @@
 static inline int64_t fnn_product_work(int64_t n_batch, int64_t n_k) {
     return n_batch * n_k > FNN_NEAR ? FNN_BLOCK : 0;
 }
-/* Panels of weights that are turned at a time for a product with a transposed matrix: those of a tile, which then stay
- * in the first-level cache, or more of them, where blocks of a large input pass them one by one. */
+/* Panels of weights that are turned at a time for a product with a transposed matrix: those of a tile, or more of
+ * them, where blocks of a large input pass them one by one. */
 static inline int64_t fnn_turned_panels(int64_t n_batch, int64_t n_k) {
     return fnn_product_work(n_batch, n_k) == 0 ? 4 : 64;
 }

@@ -120,6 +120,7 @@ static void dense_backward_input(float *dx, const float *dy, const float *w, con
 
 /* A share of the weights' gradients: products over the samples, in which a tile's rows are inputs. */
 typedef struct weight_product {
+    tile_shape shape;
     const fnn_sink *dw;
     const float *x, *dy;
     int64_t n_batch, n_in, n_panels;
@@ -194,15 +195,15 @@ static void weight_any_tile(const weight_product *p, partial_sums sums, int64_t 
 #undef FNN_TILE_BODY
 }
 
-#define FNN_BLOCK_TILES ((FNN_LANES + FNN_MR - 1) / FNN_MR)
+#define FNN_BLOCK_TILES ((FNN_LANES + FNN_WIDE_ROWS - 1) / FNN_WIDE_ROWS)
 
 /* One block of up to sixteen inputs and one group of panels. */
 static void weight_block(const weight_product *p, partial_sums sums[FNN_BLOCK_TILES], int64_t group, int64_t block,
                          const samples s) {
     const int64_t first = block * FNN_LANES, inputs = least(FNN_LANES, p->n_in - first);
-    const int64_t tiles = ceil_div(inputs, tall_tile.rows);
+    const int64_t tiles = ceil_div(inputs, p->shape.rows);
     for (int64_t i = 0; i < tiles; i++) {
-        const tile t = tile_at(tall_tile, group * tiles + i, p->n_panels, inputs);
+        const tile t = tile_at(p->shape, group * tiles + i, p->n_panels, inputs);
         const int64_t at = (t.panel * p->n_in + first + t.row) * FNN_LANES;
         for (int j = 0; j < t.panels && s.end == p->n_batch; j++)
             prefetch_sink(p->dw, at + j * p->n_in * FNN_LANES, t.rows);
@@ -273,14 +274,15 @@ static void few_rows_backward(const fnn_sink *dw, const float *x, const float *d
 
 static void dense_backward_weight(const fnn_sink *dw, const fnn_sink *db, const float *x, const float *dy,
                                   int64_t n_batch, int64_t n_in, int64_t n_out, fnn_part part) {
-    const weight_product p = {dw, x, dy, n_batch, n_in, fnn_panels(n_out)};
+    const tile_shape shape = n_batch > FNN_NEAR_SAMPLES ? tall_tile : wide_tile;
+    const weight_product p = {shape, dw, x, dy, n_batch, n_in, fnn_panels(n_out)};
     const int64_t blocks = fnn_panels(n_in);
     int64_t begin, end;
-    share(&begin, &end, ceil_div(p.n_panels, tall_tile.panels) * blocks, part);
+    share(&begin, &end, ceil_div(p.n_panels, shape.panels) * blocks, part);
     while (begin < end) {
         const rectangle r = next_rectangle(&begin, end, blocks, INT64_MAX);
-        const int64_t first = first_panel(tall_tile, r.group, p.n_panels);
-        const int64_t panels_end = first_panel(tall_tile, r.group + r.groups, p.n_panels);
+        const int64_t first = first_panel(shape, r.group, p.n_panels);
+        const int64_t panels_end = first_panel(shape, r.group + r.groups, p.n_panels);
         for (int64_t panel = first; n_batch <= FNN_FEW && panel < panels_end; panel++)
             few_rows_backward(dw, x, dy, n_batch, n_in, panel, r.tile, r.tile + r.tiles);
         if (n_batch > FNN_FEW) weight_rectangle(&p, r);

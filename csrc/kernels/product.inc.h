@@ -4,12 +4,13 @@
 
 /* ---- tiles ---- */
 
-/* How many rows and panels a tile has at most. */
+/* How many rows and panels a tile has at most.  Wide ones load least for what they compute; tall ones load fewer of
+ * the weights, where those come from the second-level cache. */
 typedef struct tile_shape {
     int rows, panels;
 } tile_shape;
 
-static const tile_shape wide_tile = FNN_WIDE_TILE, tall_tile = FNN_TALL_TILE;
+static const tile_shape wide_tile = {FNN_WIDE_ROWS, FNN_NR}, tall_tile = {FNN_MR, FNN_TALL_PANELS};
 
 /* Panels and rows [row, row + rows) of one tile of a grid of n_panels by n_rows. */
 typedef struct tile {
@@ -202,7 +203,7 @@ static fnn_view copy_block(float *to, const fnn_view x, int64_t row, int64_t row
 
 /* y = x W + b, or x W where b is NULL */
 typedef struct layer_product {
-    tile_shape shape;
+    tile_shape shape; /* product_share chooses it */
     float *y;
     fnn_view x;
     weights m;
@@ -213,8 +214,8 @@ typedef struct layer_product {
     float *turned; /* for the weights of a rectangle */
 } layer_product;
 
-/* What is needed after tile t: the sums of the one below it, and the share of part `index` of `count` of the weights that
- * follow those of its group. */
+/* What is needed after tile t: the sums of the one below it, and the share of part `index` of `count` of the weights
+ * that follow those of its group. */
 static ahead after(const layer_product *p, const tile t, const view w, int64_t n_k, int64_t index, int64_t count) {
     const int64_t begin = n_k * index / count, end = n_k * (index + 1) / count;
     return (ahead){p->y + (t.panel * p->n_batch + t.row + t.rows) * FNN_LANES,
@@ -264,8 +265,7 @@ static void product_rectangle(const layer_product *p, const rectangle r) {
 
 static void product_share(layer_product p, fnn_part part) {
     p.shape = p.near == NULL ? wide_tile : tall_tile;
-    const int64_t most =
-        p.m.is_turned ? fnn_turned_panels(p.n_batch, p.n_k) / p.shape.panels : INT64_MAX;
+    const int64_t most = p.m.is_turned ? fnn_turned_panels(p.n_batch, p.n_k) / p.shape.panels : INT64_MAX;
     int64_t begin, end;
     share(&begin, &end, tiles_of(p.shape, p.n_panels, p.n_batch), part);
     while (begin < end)
