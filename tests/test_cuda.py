@@ -49,18 +49,23 @@ def trained(
     return net, coach
 
 
-def check(stack: list[Any], x: Any = X, y: Any = LABELS, fit: dict[str, Any] | None = None, **trainer: Any) -> None:
-    """That both devices come to the same bits, in all that they say."""
-    (a, coach_a), (b, coach_b) = (trained(device, stack, x, y, fit, **trainer) for device in DEVICES)
-    np.testing.assert_array_equal(a.get_flat(), b.get_flat(), strict=True)
-    measured = {"seconds", "samples_per_second"}
-    for name in set(coach_a.history) - measured:
-        assert coach_a.history[name] == coach_b.history[name], name
-    np.testing.assert_array_equal(coach_a.batch_losses, coach_b.batch_losses)
-    states = [coach._training.get_state() for coach in (coach_a, coach_b)]
+def check_training(a: fnn.Trainer, b: fnn.Trainer) -> None:
+    """That both have come to the same bits: parameters, history, state."""
+    np.testing.assert_array_equal(a.network.get_flat(), b.network.get_flat(), strict=True)
+    assert set(a.history) == set(b.history)
+    for name in set(a.history) - {"seconds", "samples_per_second"}:
+        assert a.history[name] == b.history[name], name
+    np.testing.assert_array_equal(a.batch_losses, b.batch_losses)
+    states = [coach._training.get_state() for coach in (a, b)]
     for name, arrays in states[0].items():
         for one, other in zip(arrays, states[1][name], strict=True):
             np.testing.assert_array_equal(one, other, strict=True)
+
+
+def check(stack: list[Any], x: Any = X, y: Any = LABELS, fit: dict[str, Any] | None = None, **trainer: Any) -> None:
+    """That both devices come to the same bits, in all that they say."""
+    (a, coach_a), (b, coach_b) = (trained(device, stack, x, y, fit, **trainer) for device in DEVICES)
+    check_training(coach_a, coach_b)
     np.testing.assert_array_equal(a(x), b(x), strict=True)
     for name, activity in a.activities(x).items():
         np.testing.assert_array_equal(activity, b.activities(x)[name], strict=True)
@@ -451,19 +456,12 @@ PLACES = [("gpu:0",), ("gpu:0", "gpu:0"), ("gpu:0", "cpu:0", "gpu:0"), ("cpu:0",
 
 def check_towers(places: Any, stack: list[Any], home: str = "cpu:0", **options: Any) -> None:
     """That a tower has the bits of one on the CPU, wherever it is, and one alone those of none."""
-    (a, coach_a), (b, coach_b) = (
-        trained(device, stack, towers=towers, **options)
+    coach_a, coach_b = (
+        trained(device, stack, towers=towers, **options)[1]
         for device, towers in ((home, places), ("cpu:0", ("cpu:0",) * len(places) if len(places) > 1 else None))
     )
     assert coach_a.towers == places
-    np.testing.assert_array_equal(a.get_flat(), b.get_flat(), strict=True)
-    for name in set(coach_b.history) - {"seconds", "samples_per_second"}:
-        assert coach_a.history[name] == coach_b.history[name], name
-    np.testing.assert_array_equal(coach_a.batch_losses, coach_b.batch_losses)
-    states = [coach._training.get_state() for coach in (coach_a, coach_b)]
-    for name, arrays in states[0].items():
-        for one, other in zip(arrays, states[1][name], strict=True):
-            np.testing.assert_array_equal(one, other, strict=True)
+    check_training(coach_a, coach_b)
 
 
 @needs_cuda

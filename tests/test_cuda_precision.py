@@ -425,7 +425,7 @@ def made(before: str = "", **environment: str) -> tuple[str, str]:
     clean = {name: value for name, value in os.environ.items() if name not in ("CUDA_HOME", "LD_LIBRARY_PATH")}
     code = MAKE_ONE.format(before=before)
     done = subprocess.run(
-        [sys.executable, "-c", code], env=clean | environment, capture_output=True, text=True, timeout=60
+        [sys.executable, "-P", "-c", code], env=clean | environment, capture_output=True, text=True, timeout=60
     )
     return done.stdout, done.stderr
 
@@ -468,7 +468,7 @@ def test_fp32_looks_for_nothing() -> None:
         "import fastnn as fnn, sys; fnn.Network(64, [fnn.Dense(64)], device='auto')(__import__('numpy').ones((1, 64)))"
     )
     code += "; sys.exit('libcublasLt' in open('/proc/self/maps').read())"
-    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+    subprocess.run([sys.executable, "-P", "-c", code], check=True, timeout=60)
 
 
 @needs_cuda

@@ -131,8 +131,8 @@ typedef struct samples {
     int64_t begin, end;
 } samples;
 
-/* The sums of a tile so far, between its ranges of samples. */
-typedef v16 partial_sums[FNN_NR][FNN_MR];
+/* The sums of a tile so far, between its ranges of samples: panel by panel. */
+typedef v16 partial_sums[FNN_ACCUMULATORS];
 
 /* Gradients of a tile whose first input is at x and whose first panel is at dy, of the first sample.  They go to `at`
  * of the variable and on: by the commonest update straight from the registers. */
@@ -149,7 +149,7 @@ FNN_INLINE void weight_tile(const weight_product *p, partial_sums sums, int64_t 
         FNN_UNROLL
         for (int i = 0; i < rows; i++) {
             FNN_UNROLL
-            for (int j = 0; j < panels; j++) acc[i][j] = sums[j][i];
+            for (int j = 0; j < panels; j++) acc[i][j] = sums[j * rows + i];
         }
     }
     x += s.begin * FNN_LANES, dy += s.begin * FNN_LANES;
@@ -182,10 +182,10 @@ FNN_INLINE void weight_tile(const weight_product *p, partial_sums sums, int64_t 
     FNN_UNROLL
     for (int i = 0; i < rows; i++) {
         FNN_UNROLL
-        for (int j = 0; j < panels; j++) sums[j][i] = acc[i][j];
+        for (int j = 0; j < panels; j++) sums[j * rows + i] = acc[i][j];
     }
     if (s.end < p->n_batch) return;
-    for (int j = 0; j < panels; j++) deliver(p->dw, at + j * stride, FNN_LANES, sums[j], rows);
+    for (int j = 0; j < panels; j++) deliver(p->dw, at + j * stride, FNN_LANES, sums + j * rows, rows);
 }
 
 static void weight_any_tile(const weight_product *p, partial_sums sums, int64_t at, const float *x, const float *dy,

@@ -5,12 +5,12 @@
 /* ---- tiles ---- */
 
 /* How many rows and panels a tile has at most.  Wide ones load least for what they compute; tall ones load fewer of
- * the weights, where those come from the second-level cache. */
+ * the weights, where those come from the second-level cache; slim ones are for layers of one or two panels. */
 typedef struct tile_shape {
     int rows, panels;
 } tile_shape;
 
-static const tile_shape wide_tile = {FNN_WIDE_ROWS, FNN_NR}, tall_tile = {FNN_MR, FNN_TALL_PANELS};
+static const tile_shape wide_tile = {FNN_WIDE_ROWS, FNN_NR}, tall_tile = FNN_TALL_TILE, slim_tile = FNN_SLIM_TILE;
 
 /* Panels and rows [row, row + rows) of one tile of a grid of n_panels by n_rows. */
 typedef struct tile {
@@ -264,7 +264,7 @@ static void product_rectangle(const layer_product *p, const rectangle r) {
 }
 
 static void product_share(layer_product p, fnn_part part) {
-    p.shape = p.near == NULL ? wide_tile : tall_tile;
+    p.shape = p.n_panels <= slim_tile.panels ? slim_tile : p.near != NULL ? tall_tile : wide_tile;
     const int64_t most = p.m.is_turned ? fnn_turned_panels(p.n_batch, p.n_k) / p.shape.panels : INT64_MAX;
     int64_t begin, end;
     share(&begin, &end, tiles_of(p.shape, p.n_panels, p.n_batch), part);

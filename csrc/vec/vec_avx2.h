@@ -8,8 +8,10 @@
 /* 6 x 2 accumulators, 2 weights and 1 broadcast of the 16 registers */
 #define FNN_MR 6
 #define FNN_NR 1
+#define FNN_ACCUMULATORS 6
 #define FNN_WIDE_ROWS 6
-#define FNN_TALL_PANELS 1
+#define FNN_TALL_TILE {6, 1}
+#define FNN_SLIM_TILE {6, 1}
 #define FNN_EACH_TILE(M) M(1, 1) M(2, 1) M(3, 1) M(4, 1) M(5, 1) M(6, 1)
 /* rows of a batch whose gradients fit in registers */
 #define FNN_FEW 4

@@ -8,8 +8,10 @@
 
 #define FNN_MR 1
 #define FNN_NR 1
+#define FNN_ACCUMULATORS 1
 #define FNN_WIDE_ROWS 1
-#define FNN_TALL_PANELS 1
+#define FNN_TALL_TILE {1, 1}
+#define FNN_SLIM_TILE {1, 1}
 #define FNN_EACH_TILE(M) M(1, 1)
 /* rows of a batch whose gradients fit in registers */
 #define FNN_FEW 1
