@@ -5,6 +5,7 @@ It is asked for by name, so that wheels of the CPU's side stay small:
 FASTNN_CUDA=1         build it, with nvcc (NVCC, or CUDA_HOME/bin, or PATH)
 FASTNN_CUDA=emulate   build its emulation on the host
 FASTNN_CUDA=0         do not: the default
+FASTNN_CUDA=auto      build it where there is nvcc
 FASTNN_CUDA_ARCHS=80,90,100,120   for which GPUs; the last one's code is kept for newer ones too
 """
 
@@ -26,8 +27,10 @@ HOST_FLAGS = ["-fPIC", "-fvisibility=hidden", "-ffp-contract=off", "-fno-fast-ma
 
 def wish() -> str:
     chosen = os.environ.get("FASTNN_CUDA", "0")
-    if chosen not in ("0", "1", "emulate"):
-        raise CompileError(f"FASTNN_CUDA must be 0, 1 or emulate, got {chosen!r}")
+    if chosen not in ("0", "1", "auto", "emulate"):
+        raise CompileError(f"FASTNN_CUDA must be 0, 1, auto or emulate, got {chosen!r}")
+    if chosen == "auto":
+        return "0" if shutil.which(named_nvcc() or "") is None else "1"
     return chosen
 
 
@@ -56,9 +59,13 @@ def emulator(warnings: list[str]) -> list[str]:
     return [os.environ.get("CXX", "c++"), *flags]
 
 
-def nvcc_path() -> str:
+def named_nvcc() -> str | None:
     home = os.environ.get("CUDA_HOME")
-    path = os.environ.get("NVCC") or shutil.which("nvcc", path=f"{home}/bin" if home else None) or shutil.which("nvcc")
+    return os.environ.get("NVCC") or shutil.which("nvcc", path=f"{home}/bin" if home else None) or shutil.which("nvcc")
+
+
+def nvcc_path() -> str:
+    path = named_nvcc()
     if path is None or shutil.which(path) is None:
         found = f"{path!r} is none" if path else "there is none"
         raise CompileError(f"FASTNN_CUDA={wish()} needs nvcc, but {found}: NVCC, CUDA_HOME or PATH tell where it is")

@@ -241,10 +241,17 @@ QUICKLY = {"FASTNN_OPENMP": "0", "FASTNN_DEBUG": "1"}  # without optimisation
 @pytest.mark.slow
 def test_a_cuda_module_that_cannot_be_built_says_why(builder, tmp_path):
     source = copied_source(tmp_path)
-    with pytest.raises(AssertionError, match="FASTNN_CUDA must be 0, 1 or emulate, got '2'"):
+    with pytest.raises(AssertionError, match="FASTNN_CUDA must be 0, 1, auto or emulate, got '2'"):
         run([builder, "setup.py", "build_ext", "--inplace"], source, FASTNN_CUDA="2")
     with pytest.raises(AssertionError, match="FASTNN_CUDA=1 needs nvcc, but '/none/nvcc' is none"):
         run([builder, "setup.py", "build_ext", "--inplace"], source, FASTNN_CUDA="1", NVCC="/none/nvcc", **QUICKLY)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("nvcc", "chosen"), [("/none/nvcc", "0"), (sys.executable, "1")])
+def test_a_cuda_module_can_be_built_where_there_is_nvcc(builder, nvcc, chosen):
+    code = "import cuda_build; print(cuda_build.wish())"
+    assert run([builder, "-c", code], ROOT, FASTNN_CUDA="auto", NVCC=nvcc) == f"{chosen}\n"
 
 
 @pytest.mark.slow
