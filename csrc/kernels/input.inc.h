@@ -55,10 +55,11 @@ static void gather_entries(float *x, const fnn_sparse *sparse, int64_t row, int6
     }
 }
 
-/* x: the row's place in the first panel; keep: its bits there */
+/* x: the row's place in the first panel; keep: its bits there; ahead: a row needed soon */
 static void gather_row(float *x, const fnn_data *data, int64_t row, const fnn_input *input, const uint16_t *keep,
-                       float scale, int64_t n_batch) {
+                       float scale, int64_t n_batch, const char *ahead, int64_t bytes) {
     for (int64_t k = 0; k < input->n_in; k += FNN_LANES) {
+        __builtin_prefetch(ahead + k * bytes);
         const int64_t at = k / FNN_LANES * n_batch;
         const m16 kept = m16_from_bits(keep != NULL ? keep[at] : 0xffff);
         const v16 value = v16_mul(rescaled(data, row * input->n_in + k, input->n_in - k, input), v16_set1(scale));
@@ -76,13 +77,11 @@ static void gather(float *x, const fnn_data *data, const uint32_t *rows, int64_t
                            keep != NULL ? keep + i : NULL, scale, n_batch);
         return;
     }
-    const int64_t row_bytes = input->n_in * (data->x_type == FNN_UINT8 ? 1 : (int64_t)sizeof(float));
+    const int64_t bytes = data->x_type == FNN_UINT8 ? 1 : (int64_t)sizeof(float);
     for (int64_t i = begin; i < end; i++) {
-        if (i + FNN_ROWS_AHEAD < end) {
-            const char *ahead = (const char *)data->x + row_at(rows, first, i + FNN_ROWS_AHEAD) * row_bytes;
-            prefetch(ahead, ahead + row_bytes);
-        }
+        const int64_t later = least(i + FNN_ROWS_AHEAD, end - 1);
+        const char *ahead = (const char *)data->x + row_at(rows, first, later) * input->n_in * bytes;
         const int64_t row = row_at(rows, first, i);
-        gather_row(x + i * FNN_LANES, data, row, input, keep != NULL ? keep + i : NULL, scale, n_batch);
+        gather_row(x + i * FNN_LANES, data, row, input, keep != NULL ? keep + i : NULL, scale, n_batch, ahead, bytes);
     }
 }

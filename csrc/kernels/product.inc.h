@@ -59,16 +59,22 @@ FNN_INLINE void multiply_panel(v16 acc[FNN_MR][FNN_NR], const fnn_view x, const 
     }
 }
 
-/* Far from the processor and needed soon: the next tile's sums in y, and n places of the next weights.  A burst of
- * prefetches would hold up the loads behind it, so they go out a few at a time. */
+/* Far from the processor and needed soon: the next tile's sums in y, and n places of the next weights; or, where y is
+ * NULL, the next tile's rows of x, which another thread may have written.  A burst of prefetches would hold up the loads
+ * behind it, so they go out a few at a time. */
 typedef struct ahead {
     const float *y, *w;
     int64_t y_stride, w_stride, n;
 } ahead;
 
-/* The share of step 0, 1, ...: a row of y, then a place of w. */
-FNN_INLINE void look_ahead(const ahead *next, int64_t step, const int rows, const int panels) {
+/* The share of step 0, 1, ...: the rows below those of the panel at x; or a row of y, then a place of w. */
+FNN_INLINE void look_ahead(const ahead *next, const float *x, int64_t step, const int rows, const int panels) {
     const int64_t i = step / 2;
+    if (next->y == NULL) {
+        FNN_UNROLL
+        for (int row = rows; row < 2 * rows; row++) __builtin_prefetch(x + row * FNN_LANES, 0, 2);
+        return;
+    }
     if (step % 2 == 0 && i < rows)
         for (int j = 0; j < panels; j++) __builtin_prefetch(next->y + j * next->y_stride + i * FNN_LANES, 1);
     if (step % 2 == 1 && i < next->n)
@@ -79,7 +85,7 @@ FNN_INLINE void look_ahead(const ahead *next, int64_t step, const int rows, cons
 FNN_INLINE void multiply(v16 acc[FNN_MR][FNN_NR], fnn_view x, const float *w, int64_t w_stride, int64_t n_k,
                          const ahead *next, const int rows, const int panels) {
     for (int64_t k = 0; k < n_k / FNN_LANES; k++, x.at += x.panel, w += FNN_LANES * FNN_LANES) {
-        if (next != NULL) look_ahead(next, k, rows, panels);
+        if (next != NULL) look_ahead(next, x.at, k, rows, panels);
         multiply_panel(acc, x, w, w_stride, FNN_LANES, rows, panels);
     }
     if (n_k % FNN_LANES != 0) multiply_panel(acc, x, w, w_stride, (int)(n_k % FNN_LANES), rows, panels);
@@ -240,8 +246,9 @@ static void product_block(const layer_product *p, const rectangle r, int64_t fir
             const tile t = tile_at(p->shape, group * per_group + i, p->n_panels, n_batch);
             const view own_w = {w.at + (t.panel - w_panel) * w.stride, w.stride};
             const fnn_view own_x = {x.at + (t.row - top.row) * x.row, x.row, x.panel};
-            const ahead next = after(p, t, own_w, n_k, i - first, end - first);
-            product(p->y, from, own_x, own_w, n_k, n_batch, t, is_near ? NULL : &next);
+            const ahead next = is_near ? (ahead){0} : after(p, t, own_w, n_k, i - first, end - first);
+            const int is_first = group == r.group && x.row == FNN_LANES; /* the other groups find x near */
+            product(p->y, from, own_x, own_w, n_k, n_batch, t, is_near && !is_first ? NULL : &next);
             if (k + n_k == p->n_k && p->last->run != NULL) p->last->run(p->last, n_batch, t);
         }
 }
