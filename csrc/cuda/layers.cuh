@@ -53,13 +53,18 @@ FNN_UNROLL_GPU
         }
 }
 
-/* From the sum of a unit of the layer below, the gradient at its logits. */
-FNN_DEVICE void store_dx(const op &o, const here *h, int panel, int row, v16 sum) {
-    const int64_t at = (int64_t)panel * h->capacity + row;
+/* From the sum of a unit of the layer below, the gradient at its logits; at: its row of a panel; y: what that layer's
+ * forward pass left there. */
+FNN_DEVICE v16 dx_of(const op &o, int64_t at, int panel, v16 sum, v16 y) {
     const m16 kept = m16_from_bits(o.keep != NULL ? o.keep[at] : 0xffff);
     const v16 gradient = v16_select(kept, v16_mul(v16_add(sum, 0.0f), o.scale), 0.0f);
-    const v16 dx = through_activation(gradient, v16_load(o.y + at * 16), o.activation);
-    v16_store(o.out + at * 16, panel * 16 + fnn_lane() < o.n_in ? dx : 0.0f); /* else padded weights move */
+    const v16 dx = through_activation(gradient, y, o.activation);
+    return panel * 16 + fnn_lane() < o.n_in ? dx : 0.0f; /* else padded weights move */
+}
+
+FNN_DEVICE void store_dx(const op &o, const here *h, int panel, int row, v16 sum) {
+    const int64_t at = (int64_t)panel * h->capacity + row;
+    v16_store(o.out + at * 16, dx_of(o, at, panel, sum, v16_load(o.y + at * 16)));
 }
 
 /* x: dy (rows, n_out); y: what the layer below left in y; out: dx (rows, n_in). */

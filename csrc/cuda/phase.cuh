@@ -88,6 +88,7 @@ typedef struct op {
     int slots;
     float *losses;
     int32_t *hits;
+    float *plain, *plain_rest; /* a plain_matrix, of so many rows, in that precision */
     int plain_rows;
     fnn_precision precision;
     float *work; /* OP_LOSS and OP_OUTPUT, for each block, where shared memory is too small */

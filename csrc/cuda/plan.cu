@@ -1,20 +1,7 @@
 /* plan.cu: a plan's memory on the device, sized before anything runs and laid out in one block. */
-#include "plan.cuh"
+#include "cursor.cuh"
 
 #include <stdlib.h>
-
-/* Hands out aligned pieces of a block; without a block it only counts. */
-struct cursor {
-    char *base;
-    size_t used;
-
-    template <class T> T *take(int64_t count) {
-        char *piece = base != nullptr ? base + used : nullptr;
-        used += ((size_t)count * sizeof(T) + 255) / 256 * 256;
-        return (T *)piece;
-    }
-    float *panels(int64_t n, int64_t rows) { return take<float>(fnn_panels(n) * rows * FNN_LANES); }
-};
 
 static bool changes_output(const fnn_cuda_plan *plan, const fnn_dropout *dropout) {
     return dropout->predict_scale != 1.0f || (plan->training && dropout->threshold < 65536);
@@ -24,43 +11,14 @@ static void lay_out_layer(fnn_cuda_plan *plan, cursor *at, int64_t l) {
     const fnn_layer *layer = &plan->net->layers[l];
     layer_blocks *blocks = &plan->layers[(size_t)l];
     const bool keeps_slope = plan->training && fnn_keeps_slope(layer->activation);
-    blocks->y = at->panels(layer->n_out, plan->n_batch);
     const bool is_apart = changes_output(plan, &layer->dropout) || keeps_slope;
-    blocks->out = is_apart ? at->panels(layer->n_out, plan->n_batch) : blocks->y;
+    const bool is_plain = plan->training && stays_plain(plan, l);
+    if (!is_plain || layer->activation.function != FNN_LINEAR) blocks->y = at->panels(layer->n_out, plan->n_batch);
+    if (!is_plain) blocks->out = is_apart ? at->panels(layer->n_out, plan->n_batch) : blocks->y;
     if (!plan->training) return;
-    blocks->dy = at->panels(layer->n_out, plan->n_batch);
+    if (!is_plain) blocks->dy = at->panels(layer->n_out, plan->n_batch);
     for (int i = 0; i < 2 && layer->dropout.threshold < 65536; i++)
         blocks->keep[i] = at->take<uint16_t>(fnn_panels(layer->n_out) * plan->n_batch);
-}
-
-static int64_t whole(int64_t n) { return fnn_panels(n) * FNN_LANES; }
-
-static plain_matrix take_plain(const fnn_cuda_plan *plan, cursor *at, int64_t rows, int64_t columns) {
-    const int64_t n = whole(rows) * whole(columns);
-    float *first = plan->precision == FNN_BF16 ? (float *)at->take<uint16_t>(n) : at->take<float>(n);
-    return {first, plan->precision == FNN_3XTF32 ? at->take<float>(n) : nullptr};
-}
-
-/* In a prediction layers follow each other in the same memory. */
-static void lay_out_plain(fnn_cuda_plan *plan, cursor *at) {
-    const size_t begin = at->used;
-    size_t most = begin;
-    int64_t sums = 0;
-    for (int64_t l = 0; l < plan->net->n_layers; l++) {
-        if (!uses_blas(plan, l)) continue;
-        const int64_t n_in = plan->net->layers[l].n_in, n_out = plan->net->layers[l].n_out, n_batch = plan->n_batch;
-        layer_blocks *blocks = &plan->layers[(size_t)l];
-        if (!plan->training) at->used = begin;
-        blocks->plain_x = take_plain(plan, at, n_batch, n_in);
-        blocks->plain_w = take_plain(plan, at, n_in, n_out);
-        if (plan->training) blocks->plain_dy = take_plain(plan, at, n_batch, n_out);
-        if (at->used > most) most = at->used;
-        const int64_t of_backward = plan->training ? whole(n_in) * whole(n_batch > n_out ? n_batch : n_out) : 0;
-        for (int64_t n : {whole(n_batch) * whole(n_out), of_backward})
-            if (n > sums) sums = n;
-    }
-    at->used = most;
-    if (sums > 0) plan->sums = at->take<float>(sums);
 }
 
 static void lay_out(fnn_cuda_plan *plan, cursor *at) {

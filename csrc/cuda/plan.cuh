@@ -14,12 +14,13 @@ struct plain_matrix {
     float *at, *rest;
 };
 
-/* Of one layer, as layer_memory of csrc/plan.h; masks twice, as those of a step are drawn during the one before. */
+/* Of one layer, as layer_memory of csrc/plan.h; masks twice, as those of a step are drawn during the one before.  In
+ * training a layer that stays_plain has y alone, and that only if its backward pass asks for it. */
 struct layer_blocks {
     float *y, *out, *dy;
     uint16_t *keep[2];
     const float *mask; /* of the weights; NULL: all are free */
-    plain_matrix plain_x, plain_w, plain_dy; /* factors, where uses_blas; without training all layers share them */
+    plain_matrix plain_x, plain_w, plain_dy; /* factors, where uses_blas; without training layers share them */
 };
 
 /* Phases in order, and how each is launched; or, where product.a is there, that product. */
@@ -70,17 +71,20 @@ struct judgement {
     bool is_backward, can_diverge;
 };
 
-/* ---- program_blas.cu ---- */
+/* ---- plan_blas.cu ---- */
 
 /* Whether the products of layer l are the library's: in precisions other than fp32, where it is wide enough. */
 bool uses_blas(const fnn_cuda_plan *plan, int64_t l);
+/* Whether what layer l puts out, and the gradient at its logits, go to and come from the library alone, so that neither
+ * need be in panels. */
+bool stays_plain(const fnn_cuda_plan *plan, int64_t l);
 
 /* ---- program*.cu: buffer 0 or 1 has the batch's input and masks ---- */
 
 /* The input and the masks of the step that is `steps` away go to that buffer. is_drawn: with dropout. */
 void add_prepare(program *to, const fnn_cuda_plan *plan, int buffer, int steps, bool is_drawn);
-/* All layers, in prediction mode. */
-void add_forward(program *to, const fnn_cuda_plan *plan, const float *params, int buffer);
+/* All layers, in prediction mode.  keeps_all: each one's y in panels, not the last one's alone. */
+void add_forward(program *to, const fnn_cuda_plan *plan, const float *params, int buffer, bool keeps_all);
 /* All layers and each row's loss; with a backward pass the gradient at the logits too and, where the last layer is
  * narrow, that at the logits of the one below. */
 void add_judged(program *to, const fnn_cuda_plan *plan, const float *params, int buffer, bool is_drawn,

@@ -31,9 +31,11 @@ bool has_head(const fnn_cuda_plan *plan);
 
 /* ---- program_blas.cu: instead of phases with that operation, for a layer that uses_blas ---- */
 
-void blas_forward(program *to, const fnn_cuda_plan *plan, const op &o, int64_t l);
-void blas_backward_input(program *to, const fnn_cuda_plan *plan, const op &o, int64_t l);
-void blas_backward_weight(program *to, const fnn_cuda_plan *plan, const op &o, int64_t l);
+/* keeps_panels: what it reads and what it puts out are in panels, even where they need not be. */
+void blas_forward(program *to, const fnn_cuda_plan *plan, op o, int64_t l, bool keeps_panels);
+void blas_backward_input(program *to, const fnn_cuda_plan *plan, op o, int64_t l);
+/* Of the weights and of the biases. */
+void blas_backward_weight(program *to, const fnn_cuda_plan *plan, const op &weight, op bias, int64_t l);
 
 /* ---- program_backward.cu ---- */
 

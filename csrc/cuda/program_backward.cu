@@ -1,8 +1,6 @@
 /* program_backward.cu: operations of the backward pass, and where they leave gradients. */
 #include "program.cuh"
 
-#include <string.h>
-
 void set_sink(op *o, const sinks &s, int64_t i) {
     const fnn_layer *layer = &s.net->layers[i / 2];
     const int64_t shift = i % 2 == 0 ? 0 : layer->b - layer->w;
@@ -42,16 +40,13 @@ static void weight_beside(program *to, const fnn_cuda_plan *plan, const sinks &s
     o.n_in = (int)layer->n_in, o.n_out = (int)layer->n_out;
     o.x = input_of(plan, l, buffer);
     o.y = plan->layers[(size_t)l].dy;
+    op bias = o;
+    bias.kind = OP_BACKWARD_BIAS;
     set_sink(&o, s, 2 * l);
-    if (o.sink.update != FNN_FREEZE && uses_blas(plan, l))
-        blas_backward_weight(to, plan, o, l);
-    else if (o.sink.update != FNN_FREEZE)
-        add_op(to, plan, o);
-    o.kind = uses_blas(plan, l) ? OP_BIAS_SUMS : OP_BACKWARD_BIAS;
-    memset(&o.sink, 0, sizeof o.sink);
-    o.decay = o.l1 = 0;
-    set_sink(&o, s, 2 * l + 1);
+    set_sink(&bias, s, 2 * l + 1);
+    if (uses_blas(plan, l)) return blas_backward_weight(to, plan, o, bias, l);
     if (o.sink.update != FNN_FREEZE) add_op(to, plan, o);
+    if (bias.sink.update != FNN_FREEZE) add_op(to, plan, bias);
 }
 
 op input_op(const fnn_cuda_plan *plan, const float *params, int64_t l, int buffer, bool is_drawn) {

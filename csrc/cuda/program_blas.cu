@@ -4,12 +4,14 @@
 
 #include <string.h>
 
-bool uses_blas(const fnn_cuda_plan *plan, int64_t l) {
-    const fnn_layer *layer = &plan->net->layers[l];
-    return plan->precision != FNN_FP32 && layer->n_in >= FNN_BLAS_WIDTH && layer->n_out >= FNN_BLAS_WIDTH;
-}
-
 static int whole(int64_t n) { return (int)(up(n, FNN_LANES) * FNN_LANES); }
+
+/* The plain matrix that o reads or writes: that many rows, which are padded. */
+static void set_plain(op *o, const fnn_cuda_plan *plan, const plain_matrix &plain, int64_t rows) {
+    o->plain = plain.at, o->plain_rest = plain.rest;
+    o->plain_rows = whole(rows);
+    o->precision = plan->precision;
+}
 
 /* A layer's weights, or n_in = 0: what a batch has of so many columns. */
 static void plain_beside(program *to, const fnn_cuda_plan *plan, const plain_matrix &plain, const float *panels,
@@ -17,10 +19,8 @@ static void plain_beside(program *to, const fnn_cuda_plan *plan, const plain_mat
     op o;
     new_op(&o, OP_PLAIN);
     o.x = panels;
-    o.out = plain.at, o.work = plain.rest;
     o.n_in = (int)n_in, o.n_out = (int)columns;
-    o.plain_rows = whole(n_in > 0 ? n_in : plan->n_batch);
-    o.precision = plan->precision;
+    set_plain(&o, plan, plain, n_in > 0 ? n_in : plan->n_batch);
     add_op(to, plan, o);
 }
 
@@ -53,37 +53,52 @@ static void add_sums(program *to, const fnn_cuda_plan *plan, op o, op_kind kind)
     add_op(to, plan, o);
 }
 
-void blas_forward(program *to, const fnn_cuda_plan *plan, const op &o, int64_t l) {
+void blas_forward(program *to, const fnn_cuda_plan *plan, op o, int64_t l, bool keeps_panels) {
     const layer_blocks &blocks = plan->layers[(size_t)l];
     blas_product p = {};
     p.rows = whole(plan->n_batch), p.columns = whole(o.n_out), p.depth = whole(o.n_in);
     new_phase(to, plan);
-    plain_beside(to, plan, blocks.plain_x, o.x, 0, o.n_in);
+    if (keeps_panels || l == 0 || !stays_plain(plan, l - 1)) plain_beside(to, plan, blocks.plain_x, o.x, 0, o.n_in);
     plain_beside(to, plan, blocks.plain_w, o.w, o.n_in, o.n_out);
     add_product(to, plan, blocks.plain_x, blocks.plain_w, p);
+    if (!keeps_panels && stays_plain(plan, l)) {
+        o.y = plan->training ? blocks.y : nullptr;
+        o.out = nullptr;
+        set_plain(&o, plan, plan->layers[(size_t)l + 1].plain_x, plan->n_batch);
+    }
     add_sums(to, plan, o, OP_FORWARD_SUMS);
 }
 
-void blas_backward_input(program *to, const fnn_cuda_plan *plan, const op &o, int64_t l) {
+void blas_backward_input(program *to, const fnn_cuda_plan *plan, op o, int64_t l) {
     const layer_blocks &blocks = plan->layers[(size_t)l];
     blas_product p = {};
     p.rows = whole(plan->n_batch), p.columns = whole(o.n_in), p.depth = whole(o.n_out);
     p.b_is_transposed = 1;
     new_phase(to, plan);
-    plain_beside(to, plan, blocks.plain_dy, o.x, 0, o.n_out);
+    if (!stays_plain(plan, l)) plain_beside(to, plan, blocks.plain_dy, o.x, 0, o.n_out);
     add_product(to, plan, blocks.plain_dy, blocks.plain_w, p);
+    if (stays_plain(plan, l - 1)) set_plain(&o, plan, plan->layers[(size_t)l - 1].plain_dy, plan->n_batch);
     add_sums(to, plan, o, OP_INPUT_SUMS);
 }
 
-void blas_backward_weight(program *to, const fnn_cuda_plan *plan, const op &o, int64_t l) {
+void blas_backward_weight(program *to, const fnn_cuda_plan *plan, const op &weight, op bias, int64_t l) {
     const layer_blocks &blocks = plan->layers[(size_t)l];
-    blas_product p = {};
-    p.rows = whole(o.n_in), p.columns = whole(o.n_out), p.depth = whole(plan->n_batch);
-    p.a_is_transposed = 1;
-    if (l == 0) { /* of the others blas_backward_input has done it */
+    const bool moves_weight = weight.sink.update != FNN_FREEZE, moves_bias = bias.sink.update != FNN_FREEZE;
+    if (!moves_weight && !moves_bias) return;
+    new_phase(to, plan);
+    if (l == 0 && moves_weight && !stays_plain(plan, 0)) /* of the others blas_backward_input has done it */
+        plain_beside(to, plan, blocks.plain_dy, weight.y, 0, weight.n_out);
+    if (moves_weight) {
+        blas_product p = {};
+        p.rows = whole(weight.n_in), p.columns = whole(weight.n_out), p.depth = whole(plan->n_batch);
+        p.a_is_transposed = 1;
+        add_product(to, plan, blocks.plain_x, blocks.plain_dy, p);
+        add_sums(to, plan, weight, OP_WEIGHT_SUMS);
+    } else {
         new_phase(to, plan);
-        plain_beside(to, plan, blocks.plain_dy, o.y, 0, o.n_out);
     }
-    add_product(to, plan, blocks.plain_x, blocks.plain_dy, p);
-    add_sums(to, plan, o, OP_WEIGHT_SUMS);
+    if (!moves_bias) return;
+    bias.kind = OP_BIAS_SUMS;
+    if (stays_plain(plan, l)) set_plain(&bias, plan, blocks.plain_dy, plan->n_batch);
+    add_op(to, plan, bias);
 }

@@ -95,7 +95,7 @@ fnn_status fnn_cuda_predict(fnn_cuda_plan *plan, const fnn_cuda_floats *params, 
     const int64_t n_out = plan->net->layers[plan->net->n_layers - 1].n_out;
     program phases;
     add_prepare(&phases, plan, 0, 0, false);
-    add_forward(&phases, plan, params->at, 0);
+    add_forward(&phases, plan, params->at, 0, false);
     add_output(&phases, plan, plan->layers.back().out, n_out, link);
     progress at = pass_from(*row, plan->n_batch);
     return pass(plan, data, phases, &at, budget_ns, row, [&](int64_t first, int64_t n_rows) {
@@ -107,7 +107,7 @@ fnn_status fnn_cuda_activities(fnn_cuda_plan *plan, const fnn_cuda_floats *param
                                int64_t budget_ns, int64_t *row, float *const *outs) {
     program phases;
     add_prepare(&phases, plan, 0, 0, false);
-    add_forward(&phases, plan, params->at, 0);
+    add_forward(&phases, plan, params->at, 0, true);
     progress at = pass_from(*row, plan->n_batch);
     int slot = 0;
     return pass(plan, data, phases, &at, budget_ns, row, [&](int64_t first, int64_t n_rows) {
