@@ -11,6 +11,7 @@ import pathlib
 import pickle
 import subprocess
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -39,7 +40,8 @@ WHY_NOT = why_not()
 needs_cuda = pytest.mark.skipif(WHY_NOT != "", reason=WHY_NOT)
 needs_emulation = pytest.mark.skipif(not IS_EMULATED, reason="there is no emulated CUDA module")
 
-ROOT = pathlib.Path(__file__).resolve().parents[1]
+pytestmark = pytest.mark.usefixtures("blas")
+
 OTHERS = fnn.cuda.PRECISIONS[1:]
 
 N, N_IN, N_OUT = 45, 70, 5
@@ -47,25 +49,6 @@ RANDOM = np.random.default_rng(3)
 X = RANDOM.normal(size=(N, N_IN)).astype(np.float32)
 LABELS = RANDOM.integers(0, N_OUT, N)
 VALUES = RANDOM.normal(size=(N, N_OUT)).astype(np.float32)
-
-
-def built(folder: pathlib.Path, *flags: str) -> pathlib.Path:
-    """The stand-in, as NVIDIA names theirs."""
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / "libcublasLt.so.13"
-    command = [os.environ.get("CC", "cc"), "-std=c11", "-O2", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC", *flags]
-    source = ROOT / "tests" / "c" / "cublaslt.c"
-    subprocess.run([*command, f"-Wl,-soname,{path.name}", str(source), "-o", str(path), "-ldl"], check=True)
-    return path
-
-
-@pytest.fixture(scope="module", autouse=True)
-def blas(tmp_path_factory: pytest.TempPathFactory) -> ctypes.CDLL | None:
-    """The stand-in, loaded already when fastnn looks for cuBLASLt; None: there is the real one."""
-    if not IS_EMULATED:
-        return None
-    ctypes.CDLL(str(importlib.import_module("fastnn._cuda").__file__), mode=ctypes.RTLD_GLOBAL)
-    return ctypes.CDLL(str(built(tmp_path_factory.mktemp("blas"))))
 
 
 def count(blas: ctypes.CDLL | None, name: str) -> int:
@@ -245,6 +228,31 @@ def test_factors_are_rounded_and_sums_are_float(precision: str) -> None:
 
 def distance(products: dict[str, Any], found: dict[str, Any]) -> dict[str, float]:
     return {name: float(np.abs(found[name] - each).max() / np.abs(each).max()) for name, each in products.items()}
+
+
+@needs_cuda
+def test_bfloat16_from_layer_to_layer() -> None:
+    """Against float64 of factors rounded to nearest; biases that have more digits than bfloat16 are rounded too."""
+    net = network("bf16", fnn.Dense(96, "relu", name="a"), fnn.Dense(80, "relu", name="b"), fnn.Dense(66, name="c"))
+    for name in "abc":
+        net.variables[f"{name}/b"].assign(RANDOM.normal(size=net.variables[f"{name}/b"].shape).astype(np.float32))
+    y = RANDOM.normal(size=(N, 66)).astype(np.float32)
+    found = net.gradients(X, y, loss="squared_error")
+    w, b = ({name: net.variables[f"{name}/{kind}"].value.astype(float) for name in "abc"} for kind in "Wb")
+    x = {"a": rounded(X, 7)}
+    x["b"] = rounded(np.maximum(x["a"] @ rounded(w["a"], 7) + rounded(b["a"], 7), 0), 7)
+    x["c"] = rounded(np.maximum(x["b"] @ rounded(w["b"], 7) + rounded(b["b"], 7), 0), 7)
+    close(net(X), x["c"] @ rounded(w["c"], 7) + b["c"], 1e-3)
+    plain = np.maximum(np.maximum(X @ w["a"] + b["a"], 0) @ w["b"] + b["b"], 0) @ w["c"] + b["c"]
+    assert np.abs(net(X) - plain).max() > 3e-3 * np.abs(plain).max()
+    dy = net(X) - y
+    dy *= np.abs(found["c/b"]).max() / np.abs(dy.sum(axis=0)).max()  # the loss's scale
+    dy = rounded(dy, 7)
+    for name, below in (("c", "b"), ("b", "a"), ("a", "")):
+        close(found[f"{name}/W"], x[name].T @ dy, 1e-3)
+        close(found[f"{name}/b"], dy.sum(axis=0), 2.0**-8)
+        if below:
+            dy = rounded((dy @ rounded(w[name], 7).T) * (x[name] > 0), 7)
 
 
 @needs_cuda
@@ -435,12 +443,12 @@ HAS_REAL_ONE = not made()[1] if IS_EMULATED else False
 
 @needs_emulation
 @pytest.mark.skipif(HAS_REAL_ONE, reason="cuBLASLt is installed")
-def test_a_missing_library_is_told(tmp_path: pathlib.Path) -> None:
+def test_a_missing_library_is_told(tmp_path: pathlib.Path, build_blas: Callable[..., pathlib.Path]) -> None:
     said = made(CUDA_HOME=str(tmp_path))[1]
     assert said.startswith("RuntimeError: precision 'tf32' needs NVIDIA's cuBLASLt (pip install nvidia-cublas), which")
     for name in ("libcublasLt.so.13", "libcublasLt.so.12", f"{tmp_path}/lib64/libcublasLt.so.13"):
         assert f"{name}: cannot open shared object file" in said
-    path = built(tmp_path / "lib64", "-DcublasLtMatmul=another")
+    path = build_blas(tmp_path / "lib64", "-DcublasLtMatmul=another")
     assert f"{path} lacks cublasLtMatmul" in made(CUDA_HOME=str(tmp_path))[1]
     path.write_text("no library")
     assert f"{path}: file too short" in made(CUDA_HOME=str(tmp_path))[1]
@@ -448,11 +456,11 @@ def test_a_missing_library_is_told(tmp_path: pathlib.Path) -> None:
 
 @needs_emulation
 @pytest.mark.skipif(HAS_REAL_ONE, reason="cuBLASLt is installed")
-def test_where_it_is_looked_for(tmp_path: pathlib.Path) -> None:
+def test_where_it_is_looked_for(tmp_path: pathlib.Path, build_blas: Callable[..., pathlib.Path]) -> None:
     """Of several, that which is loaded already, then a wheel's, then what the system finds, then the toolkit's."""
-    toolkit, system, loaded = (built(tmp_path / name) for name in ("cuda/lib64", "system", "loaded"))
-    wheel = built(tmp_path / "site" / "nvidia" / "cu13" / "lib")
-    older = wheel.rename(wheel.with_suffix(".12")) and built(wheel.parent)
+    toolkit, system, loaded = (build_blas(tmp_path / name) for name in ("cuda/lib64", "system", "loaded"))
+    wheel = build_blas(tmp_path / "site" / "nvidia" / "cu13" / "lib")
+    older = wheel.rename(wheel.with_suffix(".12")) and build_blas(wheel.parent)
     environment = {"CUDA_HOME": str(tmp_path / "cuda")}
     assert made(**environment)[0] == f"{{{str(toolkit)!r}}}\n"
     environment["LD_LIBRARY_PATH"] = str(system.parent)

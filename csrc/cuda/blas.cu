@@ -1,113 +1,9 @@
-/* blas.cu: cuBLASLt: loading it, and its products.  Its header need not be there: what is used is declared here. */
+/* blas.cu: products of cuBLASLt. */
 #include "blas.cuh"
 
-#include <dlfcn.h>
-#include <stdio.h>
-
-#include <algorithm>
-#include <mutex>
-#include <string>
 #include <vector>
 
-#include "memory.cuh"
-
-/* ---- of cublasLt.h, the same in releases 12 and 13 ---- */
-
-enum { CUDA_R_32F_ = 0, CUDA_R_16BF_ = 14 };                                 /* cudaDataType */
-enum { CUBLAS_COMPUTE_32F_ = 68, CUBLAS_COMPUTE_32F_FAST_TF32_ = 77 };       /* cublasComputeType_t */
-enum { CUBLAS_OP_N_ = 0, CUBLAS_OP_T_ = 1 };                                 /* cublasOperation_t */
-enum { CUBLASLT_MATMUL_DESC_TRANSA_ = 3, CUBLASLT_MATMUL_DESC_TRANSB_ = 4 }; /* cublasLtMatmulDescAttributes_t */
-/* cublasLtMatmulPreferenceAttributes_t */
-enum { CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES_ = 1, CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK_ = 3 };
-enum { CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE_ = 2 }; /* cublasLtReductionScheme_t */
-
-typedef struct lt_algorithm {
-    uint64_t data[8];
-} lt_algorithm;
-typedef struct lt_heuristic {
-    lt_algorithm algorithm;
-    size_t workspace_bytes;
-    int status;
-    float waves;
-    int reserved[4];
-} lt_heuristic;
-
-/* Name, arguments; each returns a cublasStatus_t, 0 for success. */
-#define LT_CALLS(each)                                                                                                 \
-    each(cublasLtCreate, (void **handle))                                                                              \
-    each(cublasLtDestroy, (void *handle))                                                                              \
-    each(cublasLtMatmulDescCreate, (void **description, int compute_type, int scale_type))                             \
-    each(cublasLtMatmulDescSetAttribute, (void *description, int attribute, const void *value, size_t bytes))          \
-    each(cublasLtMatmulDescDestroy, (void *description))                                                               \
-    each(cublasLtMatrixLayoutCreate, (void **layout, int type, uint64_t rows, uint64_t columns, int64_t stride))       \
-    each(cublasLtMatrixLayoutDestroy, (void *layout))                                                                  \
-    each(cublasLtMatmulPreferenceCreate, (void **preference))                                                          \
-    each(cublasLtMatmulPreferenceSetAttribute, (void *preference, int attribute, const void *value, size_t bytes))     \
-    each(cublasLtMatmulPreferenceDestroy, (void *preference))                                                          \
-    each(cublasLtMatmulAlgoGetHeuristic,                                                                               \
-         (void *handle, void *description, void *a, void *b, void *c, void *d, void *preference, int wanted,           \
-          lt_heuristic *results, int *found))                                                                          \
-    each(cublasLtMatmul, (void *handle, void *description, const void *alpha, const void *a, void *a_layout,           \
-                          const void *b, void *b_layout, const void *beta, const void *c, void *c_layout, void *d,     \
-                          void *d_layout, const lt_algorithm *algorithm, void *workspace, size_t workspace_bytes,      \
-                          cudaStream_t stream))
-
-/* ---- the library ---- */
-
-struct library {
-    void *handle; /* NULL: not loaded */
-#define LT_DECLARE(name, arguments) int(*name) arguments;
-    LT_CALLS(LT_DECLARE)
-#undef LT_DECLARE
-    const char *(*cublasLtGetStatusString)(int status);
-};
-static library lt;
-static std::mutex loading;
-
-/* False: it lacks what `missing` says then. */
-static bool find_calls(library *found, const char **missing) {
-#define LT_FIND(name, arguments)                                                                                       \
-    *missing = #name;                                                                                                  \
-    found->name = (int(*) arguments)dlsym(found->handle, #name);                                                       \
-    if (found->name == nullptr) return false;
-    LT_CALLS(LT_FIND)
-#undef LT_FIND
-    *missing = "cublasLtGetStatusString";
-    found->cublasLtGetStatusString = (const char *(*)(int))dlsym(found->handle, *missing);
-    return found->cublasLtGetStatusString != nullptr;
-}
-
-/* Why not, is added to `reasons`. */
-static bool load(const char *name, int flags, std::string *reasons) {
-    library found = {};
-    found.handle = dlopen(name, flags);
-    const char *missing = nullptr;
-    if (found.handle != nullptr && find_calls(&found, &missing)) {
-        lt = found;
-        return true;
-    }
-    const char *said = found.handle == nullptr ? dlerror() : nullptr;
-    if ((flags & RTLD_NOLOAD) != 0) return false;
-    *reasons += (reasons->empty() ? "" : "; ") + (said != nullptr ? said : std::string(name) + " lacks " + missing);
-    return false;
-}
-
-const char *fnn_cuda_load_blas(const char *const *names, int n_names) {
-    static thread_local std::string reasons;
-    const std::lock_guard<std::mutex> held(loading);
-    reasons.clear();
-    for (int i = 0; i < n_names && lt.handle == nullptr; i++) load(names[i], RTLD_NOW | RTLD_NOLOAD, &reasons);
-    for (int i = 0; i < n_names && lt.handle == nullptr; i++) load(names[i], RTLD_NOW | RTLD_LOCAL, &reasons);
-    return lt.handle != nullptr ? "" : reasons.c_str();
-}
-
-#define LT(call)                                                                                                       \
-    do {                                                                                                               \
-        const int failed_ = lt.call;                                                                                   \
-        if (failed_ != 0) return device_failure(lt.cublasLtGetStatusString(failed_), #call);                           \
-    } while (0)
-
-/* ---- products ---- */
+#include "cublaslt.cuh"
 
 /* What NVIDIA recommends for its larger GPUs. */
 #define WORKSPACE_BYTES ((size_t)32 << 20)
@@ -156,6 +52,44 @@ void blas_destroy(blas *b) {
     delete b;
 }
 
+#define SET(attribute, value) LT(cublasLtMatmulDescSetAttribute(to->description, attribute, &(value), sizeof(value)))
+
+/* Its leading dimension is in bits, a multiple of 128. */
+static int64_t mask_stride(int64_t columns) { return (columns + 127) / 128 * 128; }
+
+size_t blas_mask_bytes(int64_t rows, int64_t columns) { return (size_t)(rows * mask_stride(columns) / 8); }
+
+static bool has_mask(blas_epilogue epilogue) { return epilogue >= BLAS_BIAS_RELU_MASK; }
+
+static uint32_t lt_epilogue(blas_epilogue epilogue) {
+    switch (epilogue) {
+    case BLAS_BIAS: return CUBLASLT_EPILOGUE_BIAS_;
+    case BLAS_BIAS_RELU: return CUBLASLT_EPILOGUE_RELU_BIAS_;
+    case BLAS_BIAS_RELU_MASK: return CUBLASLT_EPILOGUE_RELU_AUX_BIAS_;
+    case BLAS_MASKED: return CUBLASLT_EPILOGUE_DRELU_;
+    case BLAS_MASKED_BIAS: return CUBLASLT_EPILOGUE_DRELU_BGRAD_;
+    default: return CUBLASLT_EPILOGUE_DEFAULT_;
+    }
+}
+
+/* They are part of the description, but not of what it was chosen for, except for their alignment. */
+static fnn_status set_pointers(const chosen *to, void *row, void *mask) {
+    const blas_epilogue epilogue = to->shape.epilogue;
+    if (epilogue != BLAS_SUMS && epilogue != BLAS_MASKED) SET(CUBLASLT_MATMUL_DESC_BIAS_POINTER_, row);
+    if (has_mask(epilogue)) SET(CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_POINTER_, mask);
+    return FNN_OK;
+}
+
+static fnn_status describe_epilogue(const chosen *to) {
+    const uint32_t epilogue = lt_epilogue(to->shape.epilogue);
+    const int64_t stride = mask_stride(to->shape.columns);
+    if (epilogue == CUBLASLT_EPILOGUE_DEFAULT_) return FNN_OK;
+    SET(CUBLASLT_MATMUL_DESC_EPILOGUE_, epilogue);
+    if (has_mask(to->shape.epilogue)) SET(CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_LD_, stride);
+    void *const aligned = (void *)(FNN_LANES * sizeof(float)); /* as parameters are; it is not read */
+    return set_pointers(to, aligned, aligned);
+}
+
 /* The library's matrices are stored column by column, so that it sees the transpose of each of ours, and computes the
  * transpose of c: that of b times that of a. */
 static fnn_status describe(const blas *b, chosen *to) {
@@ -168,16 +102,18 @@ static fnn_status describe(const blas *b, chosen *to) {
     const int b_rows = p.a_is_transposed ? p.rows : p.depth, b_columns = p.a_is_transposed ? p.depth : p.rows;
     LT(cublasLtMatmulDescCreate(&to->description, is_tf32 ? CUBLAS_COMPUTE_32F_FAST_TF32_ : CUBLAS_COMPUTE_32F_,
                                 CUDA_R_32F_));
-    LT(cublasLtMatmulDescSetAttribute(to->description, CUBLASLT_MATMUL_DESC_TRANSA_, &a_is, sizeof a_is));
-    LT(cublasLtMatmulDescSetAttribute(to->description, CUBLASLT_MATMUL_DESC_TRANSB_, &b_is, sizeof b_is));
+    SET(CUBLASLT_MATMUL_DESC_TRANSA_, a_is);
+    SET(CUBLASLT_MATMUL_DESC_TRANSB_, b_is);
     LT(cublasLtMatrixLayoutCreate(&to->a, type, (uint64_t)a_rows, (uint64_t)a_columns, a_rows));
     LT(cublasLtMatrixLayoutCreate(&to->b, type, (uint64_t)b_rows, (uint64_t)b_columns, b_rows));
-    LT(cublasLtMatrixLayoutCreate(&to->c, CUDA_R_32F_, (uint64_t)p.columns, (uint64_t)p.rows, p.columns));
-    return FNN_OK;
+    LT(cublasLtMatrixLayoutCreate(&to->c, p.c_is_factor ? type : CUDA_R_32F_, (uint64_t)p.columns, (uint64_t)p.rows,
+                                  p.columns));
+    return describe_epilogue(to);
 }
 
-/* Where a product is split along its depth, its parts are summed in float, in a separate step, in a fixed order. */
-static fnn_status ask(const blas *b, chosen *to, void *preference) {
+/* Where a product is split along its depth, its parts are summed in float, in a separate step, in a fixed order.
+ * is_offered: whether there is an algorithm. */
+static fnn_status ask(const blas *b, chosen *to, void *preference, bool *is_offered) {
     const uint64_t bytes = WORKSPACE_BYTES;
     const uint32_t schemes = CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE_;
     lt_heuristic first = {};
@@ -186,19 +122,19 @@ static fnn_status ask(const blas *b, chosen *to, void *preference) {
                                             sizeof bytes));
     LT(cublasLtMatmulPreferenceSetAttribute(preference, CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK_, &schemes,
                                             sizeof schemes));
-    LT(cublasLtMatmulAlgoGetHeuristic(b->handle, to->description, to->a, to->b, to->c, to->c, preference, 1, &first,
-                                      &found));
-    if (found < 1) return device_failure("no algorithm for this shape", "cublasLtMatmulAlgoGetHeuristic");
-    if (first.status != 0) return device_failure(lt.cublasLtGetStatusString(first.status), "a matrix product");
+    const int status = lt.cublasLtMatmulAlgoGetHeuristic(b->handle, to->description, to->a, to->b, to->c, to->c,
+                                                         preference, 1, &first, &found);
+    *is_offered = status == 0 && found > 0 && first.status == 0;
     to->algorithm = first.algorithm;
-    return FNN_OK;
+    if (status == 0 || status == CUBLAS_STATUS_NOT_SUPPORTED_) return FNN_OK;
+    return device_failure(lt.cublasLtGetStatusString(status), "cublasLtMatmulAlgoGetHeuristic");
 }
 
-static fnn_status choose(const blas *b, chosen *to) {
+static fnn_status choose(const blas *b, chosen *to, bool *is_offered) {
     FNN_TRY(describe(b, to));
     void *preference = nullptr;
     LT(cublasLtMatmulPreferenceCreate(&preference));
-    const fnn_status status = ask(b, to, preference);
+    const fnn_status status = ask(b, to, preference, is_offered);
     lt.cublasLtMatmulPreferenceDestroy(preference);
     return status;
 }
@@ -206,23 +142,43 @@ static fnn_status choose(const blas *b, chosen *to) {
 static bool is_of_shape(const chosen &each, const blas_product &p) {
     const blas_product &q = each.shape;
     return q.rows == p.rows && q.columns == p.columns && q.depth == p.depth &&
-           q.a_is_transposed == p.a_is_transposed && q.b_is_transposed == p.b_is_transposed;
+           q.a_is_transposed == p.a_is_transposed && q.b_is_transposed == p.b_is_transposed &&
+           q.c_is_factor == p.c_is_factor && q.epilogue == p.epilogue;
+}
+
+/* NULL: the library has none. */
+static fnn_status find(blas *b, const blas_product &p, const chosen **out) {
+    *out = nullptr;
+    for (const chosen &each : b->all)
+        if (is_of_shape(each, p)) *out = &each;
+    if (*out != nullptr) return FNN_OK;
+    chosen next = {};
+    next.shape = p;
+    bool is_offered = false;
+    const fnn_status status = choose(b, &next, &is_offered);
+    if (!is_offered) {
+        destroy(next);
+        return status;
+    }
+    b->all.push_back(next);
+    *out = &b->all.back();
+    return FNN_OK;
+}
+
+fnn_status blas_offers(blas *b, const blas_product &p, bool *is_offered) {
+    const chosen *found = nullptr;
+    const fnn_status status = find(b, p, &found);
+    *is_offered = found != nullptr;
+    return status;
 }
 
 fnn_status blas_multiply(blas *b, const blas_product &p, cudaStream_t stream) {
-    auto found = std::find_if(b->all.begin(), b->all.end(), [&](const chosen &each) { return is_of_shape(each, p); });
-    if (found == b->all.end()) {
-        chosen next = {};
-        next.shape = p;
-        const fnn_status status = choose(b, &next);
-        if (status != FNN_OK) {
-            destroy(next);
-            return status;
-        }
-        found = b->all.insert(found, next);
-    }
+    const chosen *to = nullptr;
+    FNN_TRY(find(b, p, &to));
+    if (to == nullptr) return device_failure("no algorithm for this shape", "cublasLtMatmulAlgoGetHeuristic");
+    FNN_TRY(set_pointers(to, p.row, p.mask));
     const float alpha = 1.0f, beta = p.adds ? 1.0f : 0.0f;
-    LT(cublasLtMatmul(b->handle, found->description, &alpha, p.b, found->a, p.a, found->b, &beta, p.c, found->c, p.c,
-                      found->c, &found->algorithm, b->workspace, WORKSPACE_BYTES, stream));
+    LT(cublasLtMatmul(b->handle, to->description, &alpha, p.b, to->a, p.a, to->b, &beta, p.c, to->c, p.c, to->c,
+                      &to->algorithm, b->workspace, WORKSPACE_BYTES, stream));
     return FNN_OK;
 }

@@ -17,6 +17,11 @@ struct cursor {
     float *panels(int64_t n, int64_t rows) { return take<float>(fnn_panels(n) * rows * FNN_LANES); }
 };
 
+/* ---- plan.cu ---- */
+
+/* Whether that dropout, of the input or of a layer, ever does anything in such a plan. */
+bool changes_output(const fnn_cuda_plan *plan, const fnn_dropout *dropout);
+
 /* ---- plan_blas.cu ---- */
 
 /* What products of the vendor's library read and write. */

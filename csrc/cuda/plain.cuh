@@ -98,15 +98,16 @@ FNN_DEVICE void weight_sums(const op &o, const here *h) {
     }
 }
 
-/* As backward_bias, or from a plain matrix, but by a block a panel, whose groups of sixteen threads take rows in turn:
- * beside a product of the library's there is none of ours to hide sums of one thread a unit behind, and no bits of the
- * CPU's to keep. */
+/* As backward_bias, or from a plain matrix of n_in rows, or the batch's where that is 0; by a block a panel, whose
+ * groups of sixteen threads take rows in turn: beside a product of the library's there is none of ours to hide sums of
+ * one thread a unit behind, and no bits of the CPU's to keep. */
 FNN_DEVICE void bias_sums(const op &o, const here *h) {
     const int group = (int)threadIdx.x / 16, groups = (int)blockDim.x / 16, panels = panels_of(o.n_out);
+    const int rows = o.n_in > 0 ? o.n_in : h->rows;
     float *sums = shared_floats();
     v16 sum = 0.0f;
 FNN_UNROLL_BY(8)
-    for (int i = group; i < h->rows; i += groups)
+    for (int i = group; i < rows; i += groups)
         sum = v16_add(sum, o.plain == NULL ? v16_load(o.y + ((int64_t)h->block * h->capacity + i) * 16)
                                            : load_plain(o, ((int64_t)i * panels + h->block) * 16));
     v16_store(sums + group * 16, sum);

@@ -3,7 +3,7 @@
 
 #include <stdlib.h>
 
-static bool changes_output(const fnn_cuda_plan *plan, const fnn_dropout *dropout) {
+bool changes_output(const fnn_cuda_plan *plan, const fnn_dropout *dropout) {
     return dropout->predict_scale != 1.0f || (plan->training && dropout->threshold < 65536);
 }
 
@@ -13,7 +13,8 @@ static void lay_out_layer(fnn_cuda_plan *plan, cursor *at, int64_t l) {
     const bool keeps_slope = plan->training && fnn_keeps_slope(layer->activation);
     const bool is_apart = changes_output(plan, &layer->dropout) || keeps_slope;
     const bool is_plain = plan->training && stays_plain(plan, l);
-    if (!is_plain || layer->activation.function != FNN_LINEAR) blocks->y = at->panels(layer->n_out, plan->n_batch);
+    if (!is_plain || (!blocks->is_fused && layer->activation.function != FNN_LINEAR))
+        blocks->y = at->panels(layer->n_out, plan->n_batch);
     if (!is_plain) blocks->out = is_apart ? at->panels(layer->n_out, plan->n_batch) : blocks->y;
     if (!plan->training) return;
     if (!is_plain) blocks->dy = at->panels(layer->n_out, plan->n_batch);
@@ -62,6 +63,7 @@ static fnn_status build(fnn_cuda_plan *plan) {
     FNN_TRY(copy_masks(plan));
     for (int64_t l = 0; l < plan->net->n_layers && plan->library == nullptr; l++)
         if (uses_blas(plan, l)) FNN_TRY(blas_create(&plan->library, plan->precision));
+    if (plan->library != nullptr) FNN_TRY(choose_epilogues(plan));
     cursor at = {nullptr, 0};
     lay_out(plan, &at);
     plan->arena_bytes = at.used;

@@ -15,12 +15,16 @@ struct plain_matrix {
 };
 
 /* Of one layer, as layer_memory of csrc/plan.h; masks twice, as those of a step are drawn during the one before.  In
- * training a layer that stays_plain has y alone, and that only if its backward pass asks for it. */
+ * training a layer that stays_plain has y alone, and that only if an own kernel asks for it on the way back. */
 struct layer_blocks {
     float *y, *out, *dy;
     uint16_t *keep[2];
     const float *mask; /* of the weights; NULL: all are free */
     plain_matrix plain_x, plain_w, plain_dy; /* factors, where uses_blas; without training layers share them */
+    bool is_fused;                           /* see choose_epilogues */
+    bool sums_bias;                          /* the product that leaves dy leaves the biases' gradients too */
+    plain_matrix plain_b, bias_gradient;     /* rows, where is_fused asks for them */
+    void *positive;                          /* the library's mask of outputs */
 };
 
 /* Phases in order, and how each is launched; or, where product.a is there, that product. */
@@ -78,6 +82,15 @@ bool uses_blas(const fnn_cuda_plan *plan, int64_t l);
 /* Whether what layer l puts out, and the gradient at its logits, go to and come from the library alone, so that neither
  * need be in panels. */
 bool stays_plain(const fnn_cuda_plan *plan, int64_t l);
+/* Before memory is laid out: a layer that stays_plain is_fused if the library can do all else that the layer does to
+ * sums: it has the epilogues for a linear layer or one of ReLUs without dropout, and factors that it stores itself are
+ * as the next product reads them: floats or bfloat16, but not TF32, to which it does not round. */
+fnn_status choose_epilogues(fnn_cuda_plan *plan);
+/* Of layer l: y, or the next one's x; dx, or the gradient at the logits below.  A product that stores sums has no c. */
+blas_product forward_product(const fnn_cuda_plan *plan, int64_t l, bool is_fused, const float *bias);
+blas_product input_product(const fnn_cuda_plan *plan, int64_t l);
+/* Rounded up to whole panels. */
+static inline int64_t whole(int64_t n) { return fnn_panels(n) * FNN_LANES; }
 
 /* ---- program*.cu: buffer 0 or 1 has the batch's input and masks ---- */
 

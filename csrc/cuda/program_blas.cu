@@ -4,23 +4,21 @@
 
 #include <string.h>
 
-static int whole(int64_t n) { return (int)(up(n, FNN_LANES) * FNN_LANES); }
-
-/* The plain matrix that o reads or writes: that many rows, which are padded. */
+/* The plain matrix that o reads or writes, of so many rows. */
 static void set_plain(op *o, const fnn_cuda_plan *plan, const plain_matrix &plain, int64_t rows) {
     o->plain = plain.at, o->plain_rest = plain.rest;
-    o->plain_rows = whole(rows);
+    o->plain_rows = (int)rows;
     o->precision = plan->precision;
 }
 
-/* A layer's weights, or n_in = 0: what a batch has of so many columns. */
-static void plain_beside(program *to, const fnn_cuda_plan *plan, const plain_matrix &plain, const float *panels,
-                         int64_t n_in, int64_t columns) {
+/* Of panels with so many rows, or n_in = 0: those of a batch; the others are zeros. */
+static void plain_beside(program *to, const fnn_cuda_plan *plan, const plain_matrix &plain, int64_t rows,
+                         const float *panels, int64_t n_in, int64_t columns) {
     op o;
     new_op(&o, OP_PLAIN);
     o.x = panels;
     o.n_in = (int)n_in, o.n_out = (int)columns;
-    set_plain(&o, plan, plain, n_in > 0 ? n_in : plan->n_batch);
+    set_plain(&o, plan, plain, rows);
     add_op(to, plan, o);
 }
 
@@ -29,11 +27,11 @@ static void add_one_product(program *to, const fnn_cuda_plan *plan, const blas_p
     memcpy(&to->back().product, &p, sizeof p);
 }
 
-/* sums = a b.  Where each is a sum of a large and a small part, the product of the small ones is too small to matter,
+/* c = a b, or sums.  Where each is a sum of a large and a small part, the product of the small ones is too small to matter,
  * and the small products are added up first. */
 static void add_product(program *to, const fnn_cuda_plan *plan, const plain_matrix &a, const plain_matrix &b,
                         blas_product p) {
-    p.c = plan->sums;
+    if (p.c == nullptr) p.c = plan->sums;
     if (plan->precision == FNN_3XTF32) {
         p.a = a.at, p.b = b.rest;
         add_one_product(to, plan, p);
@@ -53,31 +51,38 @@ static void add_sums(program *to, const fnn_cuda_plan *plan, op o, op_kind kind)
     add_op(to, plan, o);
 }
 
+/* What a batch has of so many columns. */
+static void plain_batch_beside(program *to, const fnn_cuda_plan *plan, const plain_matrix &plain, const float *panels,
+                               int64_t columns) {
+    plain_beside(to, plan, plain, whole(plan->n_batch), panels, 0, columns);
+}
+
 void blas_forward(program *to, const fnn_cuda_plan *plan, op o, int64_t l, bool keeps_panels) {
     const layer_blocks &blocks = plan->layers[(size_t)l];
-    blas_product p = {};
-    p.rows = whole(plan->n_batch), p.columns = whole(o.n_out), p.depth = whole(o.n_in);
+    const bool is_fused = blocks.is_fused && !keeps_panels;
     new_phase(to, plan);
-    if (keeps_panels || l == 0 || !stays_plain(plan, l - 1)) plain_beside(to, plan, blocks.plain_x, o.x, 0, o.n_in);
-    plain_beside(to, plan, blocks.plain_w, o.w, o.n_in, o.n_out);
-    add_product(to, plan, blocks.plain_x, blocks.plain_w, p);
+    if (keeps_panels || l == 0 || !stays_plain(plan, l - 1))
+        plain_batch_beside(to, plan, blocks.plain_x, o.x, o.n_in);
+    plain_beside(to, plan, blocks.plain_w, whole(o.n_in), o.w, o.n_in, o.n_out);
+    if (is_fused && blocks.plain_b.at != nullptr) plain_beside(to, plan, blocks.plain_b, 1, o.b, 1, o.n_out);
+    add_product(to, plan, blocks.plain_x, blocks.plain_w, forward_product(plan, l, is_fused, o.b));
+    if (is_fused) return;
     if (!keeps_panels && stays_plain(plan, l)) {
         o.y = plan->training ? blocks.y : nullptr;
         o.out = nullptr;
-        set_plain(&o, plan, plan->layers[(size_t)l + 1].plain_x, plan->n_batch);
+        set_plain(&o, plan, plan->layers[(size_t)l + 1].plain_x, whole(plan->n_batch));
     }
     add_sums(to, plan, o, OP_FORWARD_SUMS);
 }
 
 void blas_backward_input(program *to, const fnn_cuda_plan *plan, op o, int64_t l) {
     const layer_blocks &blocks = plan->layers[(size_t)l];
-    blas_product p = {};
-    p.rows = whole(plan->n_batch), p.columns = whole(o.n_in), p.depth = whole(o.n_out);
-    p.b_is_transposed = 1;
+    const bool is_fused = plan->layers[(size_t)l - 1].is_fused;
     new_phase(to, plan);
-    if (!stays_plain(plan, l)) plain_beside(to, plan, blocks.plain_dy, o.x, 0, o.n_out);
-    add_product(to, plan, blocks.plain_dy, blocks.plain_w, p);
-    if (stays_plain(plan, l - 1)) set_plain(&o, plan, plan->layers[(size_t)l - 1].plain_dy, plan->n_batch);
+    if (!stays_plain(plan, l)) plain_batch_beside(to, plan, blocks.plain_dy, o.x, o.n_out);
+    add_product(to, plan, blocks.plain_dy, blocks.plain_w, input_product(plan, l));
+    if (is_fused) return;
+    if (stays_plain(plan, l - 1)) set_plain(&o, plan, plan->layers[(size_t)l - 1].plain_dy, whole(plan->n_batch));
     add_sums(to, plan, o, OP_INPUT_SUMS);
 }
 
@@ -87,10 +92,10 @@ void blas_backward_weight(program *to, const fnn_cuda_plan *plan, const op &weig
     if (!moves_weight && !moves_bias) return;
     new_phase(to, plan);
     if (l == 0 && moves_weight && !stays_plain(plan, 0)) /* of the others blas_backward_input has done it */
-        plain_beside(to, plan, blocks.plain_dy, weight.y, 0, weight.n_out);
+        plain_batch_beside(to, plan, blocks.plain_dy, weight.y, weight.n_out);
     if (moves_weight) {
         blas_product p = {};
-        p.rows = whole(weight.n_in), p.columns = whole(weight.n_out), p.depth = whole(plan->n_batch);
+        p.rows = (int)whole(weight.n_in), p.columns = (int)whole(weight.n_out), p.depth = (int)whole(plan->n_batch);
         p.a_is_transposed = 1;
         add_product(to, plan, blocks.plain_x, blocks.plain_dy, p);
         add_sums(to, plan, weight, OP_WEIGHT_SUMS);
@@ -99,6 +104,12 @@ void blas_backward_weight(program *to, const fnn_cuda_plan *plan, const op &weig
     }
     if (!moves_bias) return;
     bias.kind = OP_BIAS_SUMS;
-    if (stays_plain(plan, l)) set_plain(&bias, plan, blocks.plain_dy, plan->n_batch);
+    bias.n_in = 0;
+    if (blocks.is_fused && blocks.sums_bias) {
+        bias.n_in = 1;
+        set_plain(&bias, plan, blocks.bias_gradient, 1);
+    } else if (stays_plain(plan, l)) {
+        set_plain(&bias, plan, blocks.plain_dy, whole(plan->n_batch));
+    }
     add_op(to, plan, bias);
 }
