@@ -88,13 +88,15 @@ FNN_DEVICE void input_sums(const op &o, const here *h) {
     }
 }
 
-/* As backward_weight, from x: its sums. */
+/* As backward_weight, from x: its sums; the new weights to a plain matrix too, if it is there. */
 FNN_DEVICE void weight_sums(const op &o, const here *h) {
     const int panels = panels_of(o.n_out);
     const fnn_sink sink = sink_of(o, h);
     FNN_EACH_PLACE(at, o.n_in, panels) {
         const int64_t input = at / panels, panel = at % panels;
-        deliver(&sink, (panel * o.n_in + input) * 16, v16_add(v16_load(o.x + at * 16), 0.0f));
+        const int64_t place = (panel * o.n_in + input) * 16;
+        deliver(&sink, place, v16_add(v16_load(o.x + at * 16), 0.0f));
+        if (o.plain != NULL) store_plain(o, at * 16, v16_load(sink.w + place));
     }
 }
 

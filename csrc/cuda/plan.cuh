@@ -69,10 +69,11 @@ struct descent_on_device {
     const fnn_epoch *epoch;
 };
 
-/* How outputs are judged; can_diverge: a loss that is not finite ends the training. */
+/* How outputs are judged; is_training: a loss that is not finite ends the training, and add_plain_weights came
+ * before. */
 struct judgement {
     fnn_loss loss;
-    bool is_backward, can_diverge;
+    bool is_backward, is_training;
 };
 
 /* ---- plan_blas.cu ---- */
@@ -105,6 +106,8 @@ void add_judged(program *to, const fnn_cuda_plan *plan, const float *params, int
 void add_tally(program *to, const fnn_cuda_plan *plan, int64_t group);
 /* A matrix of what a layer puts out. */
 void add_output(program *to, const fnn_cuda_plan *plan, const float *y, int64_t n_out, fnn_link link);
+/* Weights as factors of the library's products, for steps of training: these round those that they change. */
+void add_plain_weights(program *to, const fnn_cuda_plan *plan, const descent_on_device &d);
 /* Gradients of all variables go to plan->gradients, those of shared ones as sums, of masked ones as zeros. */
 void add_gradients(program *to, const fnn_cuda_plan *plan, const float *params, int buffer, bool is_drawn);
 /* A step of training whose input is in that buffer already; it prepares the next one's. */

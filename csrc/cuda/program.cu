@@ -12,7 +12,8 @@ void add_gradients(program *to, const fnn_cuda_plan *plan, const float *params, 
 program training_step(const fnn_cuda_plan *plan, const descent_on_device &d, int buffer) {
     const fnn_epoch *epoch = d.epoch;
     const bool is_stored = epoch->unfused || epoch->clip_value > 0 || epoch->clip_norm > 0 || fnn_shares(plan->net);
-    sinks s = {plan->net, epoch, is_stored, d.params, d.state, plan->gradients};
+    const sinks backward = {plan->net, epoch, is_stored, d.params, d.state, plan->gradients};
+    sinks s = backward;
     program step;
     add_judged(&step, plan, d.params, buffer, true, {epoch->loss, true, true});
     backward_beside(&step, plan, s, d.params, buffer, true, plan->n_batch);
@@ -26,6 +27,7 @@ program training_step(const fnn_cuda_plan *plan, const descent_on_device &d, int
     }
     mask_weights(&step, plan, s, d.params);
     constrain(&step, plan, s);
+    plain_weights(&step, plan, backward);
     cut(&step, plan);
     return step;
 }

@@ -6,6 +6,18 @@
 
 static inline int64_t up(int64_t n, int64_t unit) { return (n + unit - 1) / unit; }
 
+/* Where gradients of each variable go. */
+struct sinks {
+    const fnn_net *net;
+    const fnn_epoch *epoch; /* NULL: all are stored */
+    bool stores;
+    float *params, *state, *gradients;
+};
+
+static inline bool is_trainable(const sinks &s, int64_t i) {
+    return s.epoch == nullptr || s.epoch->trainable[i] != 0;
+}
+
 /* ---- program_phases.cu ---- */
 
 /* Operations that follow wait for those before. */
@@ -31,25 +43,20 @@ bool has_head(const fnn_cuda_plan *plan);
 
 /* ---- program_blas.cu: instead of phases with that operation, for a layer that uses_blas ---- */
 
-/* keeps_panels: what it reads and what it puts out are in panels, even where they need not be. */
-void blas_forward(program *to, const fnn_cuda_plan *plan, op o, int64_t l, bool keeps_panels);
+/* What a forward pass finds and leaves; keeps_panels: what layers read and put out, even where it can be plain;
+ * has_weights: they are plain already. */
+struct forward_wish {
+    bool keeps_panels, has_weights;
+};
+void blas_forward(program *to, const fnn_cuda_plan *plan, op o, int64_t l, forward_wish wish);
 void blas_backward_input(program *to, const fnn_cuda_plan *plan, op o, int64_t l);
 /* Of the weights and of the biases. */
-void blas_backward_weight(program *to, const fnn_cuda_plan *plan, const op &weight, op bias, int64_t l);
+void blas_backward_weight(program *to, const fnn_cuda_plan *plan, const sinks &s, op weight, op bias, int64_t l);
+/* At the end of a step: weights that have changed since blas_backward_weight. */
+void plain_weights(program *to, const fnn_cuda_plan *plan, const sinks &s);
 
 /* ---- program_backward.cu ---- */
 
-/* Where gradients of each variable go. */
-struct sinks {
-    const fnn_net *net;
-    const fnn_epoch *epoch; /* NULL: all are stored */
-    bool stores;
-    float *params, *state, *gradients;
-};
-
-static inline bool is_trainable(const sinks &s, int64_t i) {
-    return s.epoch == nullptr || s.epoch->trainable[i] != 0;
-}
 /* dx of layer l: the gradient at the logits of layer l - 1. */
 op input_op(const fnn_cuda_plan *plan, const float *params, int64_t l, int buffer, bool is_drawn);
 void set_sink(op *o, const sinks &s, int64_t i);

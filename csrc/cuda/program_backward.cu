@@ -44,7 +44,7 @@ static void weight_beside(program *to, const fnn_cuda_plan *plan, const sinks &s
     bias.kind = OP_BACKWARD_BIAS;
     set_sink(&o, s, 2 * l);
     set_sink(&bias, s, 2 * l + 1);
-    if (uses_blas(plan, l)) return blas_backward_weight(to, plan, o, bias, l);
+    if (uses_blas(plan, l)) return blas_backward_weight(to, plan, s, o, bias, l);
     if (o.sink.update != FNN_FREEZE) add_op(to, plan, o);
     if (bias.sink.update != FNN_FREEZE) add_op(to, plan, bias);
 }

@@ -27,8 +27,8 @@ static void add_one_product(program *to, const fnn_cuda_plan *plan, const blas_p
     memcpy(&to->back().product, &p, sizeof p);
 }
 
-/* c = a b, or sums.  Where each is a sum of a large and a small part, the product of the small ones is too small to matter,
- * and the small products are added up first. */
+/* c = a b, or sums.  Where each is a sum of a large and a small part, the product of the small ones is too small to
+ * matter, and the small products are added up first. */
 static void add_product(program *to, const fnn_cuda_plan *plan, const plain_matrix &a, const plain_matrix &b,
                         blas_product p) {
     if (p.c == nullptr) p.c = plan->sums;
@@ -57,17 +57,47 @@ static void plain_batch_beside(program *to, const fnn_cuda_plan *plan, const pla
     plain_beside(to, plan, plain, whole(plan->n_batch), panels, 0, columns);
 }
 
-void blas_forward(program *to, const fnn_cuda_plan *plan, op o, int64_t l, bool keeps_panels) {
-    const layer_blocks &blocks = plan->layers[(size_t)l];
-    const bool is_fused = blocks.is_fused && !keeps_panels;
+/* w: those of layer l. */
+static void plain_weight_beside(program *to, const fnn_cuda_plan *plan, const float *w, int64_t l) {
+    const fnn_layer *layer = &plan->net->layers[l];
+    plain_beside(to, plan, plan->layers[(size_t)l].plain_w, whole(layer->n_in), w, layer->n_in, layer->n_out);
+}
+
+void add_plain_weights(program *to, const fnn_cuda_plan *plan, const descent_on_device &d) {
     new_phase(to, plan);
-    if (keeps_panels || l == 0 || !stays_plain(plan, l - 1))
+    for (int64_t l = 0; l < plan->net->n_layers; l++)
+        if (uses_blas(plan, l)) plain_weight_beside(to, plan, d.params + plan->net->layers[l].w, l);
+    cut(to, plan);
+}
+
+/* Whether all that a step does to those weights, it does where it has their gradient. */
+static bool change_once(const fnn_cuda_plan *plan, const sinks &s, int64_t l) {
+    return !s.stores && plan->net->layers[l].mask == nullptr && s.epoch->restraints[l].max_norm == 0;
+}
+
+void plain_weights(program *to, const fnn_cuda_plan *plan, const sinks &s) {
+    bool any = false;
+    for (int64_t l = 0; l < plan->net->n_layers; l++) {
+        const fnn_layer *layer = &plan->net->layers[l];
+        const bool changes = is_trainable(s, 2 * (layer->same_as > 0 ? layer->same_as - 1 : l));
+        if (!uses_blas(plan, l) || !changes || change_once(plan, s, l)) continue;
+        if (!any) new_phase(to, plan);
+        any = true;
+        plain_weight_beside(to, plan, s.params + layer->w, l);
+    }
+}
+
+void blas_forward(program *to, const fnn_cuda_plan *plan, op o, int64_t l, forward_wish wish) {
+    const layer_blocks &blocks = plan->layers[(size_t)l];
+    const bool is_fused = blocks.is_fused && !wish.keeps_panels;
+    new_phase(to, plan);
+    if (wish.keeps_panels || l == 0 || !stays_plain(plan, l - 1))
         plain_batch_beside(to, plan, blocks.plain_x, o.x, o.n_in);
-    plain_beside(to, plan, blocks.plain_w, whole(o.n_in), o.w, o.n_in, o.n_out);
+    if (!wish.has_weights) plain_weight_beside(to, plan, o.w, l);
     if (is_fused && blocks.plain_b.at != nullptr) plain_beside(to, plan, blocks.plain_b, 1, o.b, 1, o.n_out);
     add_product(to, plan, blocks.plain_x, blocks.plain_w, forward_product(plan, l, is_fused, o.b));
     if (is_fused) return;
-    if (!keeps_panels && stays_plain(plan, l)) {
+    if (!wish.keeps_panels && stays_plain(plan, l)) {
         o.y = plan->training ? blocks.y : nullptr;
         o.out = nullptr;
         set_plain(&o, plan, plan->layers[(size_t)l + 1].plain_x, whole(plan->n_batch));
@@ -86,7 +116,7 @@ void blas_backward_input(program *to, const fnn_cuda_plan *plan, op o, int64_t l
     add_sums(to, plan, o, OP_INPUT_SUMS);
 }
 
-void blas_backward_weight(program *to, const fnn_cuda_plan *plan, const op &weight, op bias, int64_t l) {
+void blas_backward_weight(program *to, const fnn_cuda_plan *plan, const sinks &s, op weight, op bias, int64_t l) {
     const layer_blocks &blocks = plan->layers[(size_t)l];
     const bool moves_weight = weight.sink.update != FNN_FREEZE, moves_bias = bias.sink.update != FNN_FREEZE;
     if (!moves_weight && !moves_bias) return;
@@ -98,6 +128,7 @@ void blas_backward_weight(program *to, const fnn_cuda_plan *plan, const op &weig
         p.rows = (int)whole(weight.n_in), p.columns = (int)whole(weight.n_out), p.depth = (int)whole(plan->n_batch);
         p.a_is_transposed = 1;
         add_product(to, plan, blocks.plain_x, blocks.plain_dy, p);
+        if (s.epoch != nullptr && change_once(plan, s, l)) set_plain(&weight, plan, blocks.plain_w, whole(weight.n_in));
         add_sums(to, plan, weight, OP_WEIGHT_SUMS);
     } else {
         new_phase(to, plan);

@@ -60,15 +60,15 @@ static op forward_op(const fnn_cuda_plan *plan, const float *params, int64_t l, 
     return o;
 }
 
-static void add_layer(program *to, const fnn_cuda_plan *plan, const op &o, int64_t l, bool keeps_panels) {
-    if (uses_blas(plan, l)) return blas_forward(to, plan, o, l, keeps_panels);
+static void add_layer(program *to, const fnn_cuda_plan *plan, const op &o, int64_t l, forward_wish wish) {
+    if (uses_blas(plan, l)) return blas_forward(to, plan, o, l, wish);
     new_phase(to, plan);
     add_op(to, plan, o);
 }
 
 void add_forward(program *to, const fnn_cuda_plan *plan, const float *params, int buffer, bool keeps_all) {
     for (int64_t l = 0; l < plan->net->n_layers; l++)
-        add_layer(to, plan, forward_op(plan, params, l, buffer, false, false), l, keeps_all);
+        add_layer(to, plan, forward_op(plan, params, l, buffer, false, false), l, {keeps_all, false});
     cut(to, plan);
 }
 
@@ -111,10 +111,10 @@ void add_judged(program *to, const fnn_cuda_plan *plan, const float *params, int
             o.kind = OP_HEAD;
             o.parts = j.is_backward && last > 0 ? 2 : 1;
         }
-        add_layer(to, plan, o, l, false);
+        add_layer(to, plan, o, l, {false, j.is_training});
     }
     if (!has_head(plan)) new_phase(to, plan);
-    add_op(to, plan, loss_op(plan, j.loss, j.is_backward, j.can_diverge));
+    add_op(to, plan, loss_op(plan, j.loss, j.is_backward, j.is_training));
     if (has_head(plan) && j.is_backward && last > 0) add_op(to, plan, input_op(plan, params, last, buffer, is_drawn));
     cut(to, plan);
 }

@@ -313,6 +313,7 @@ fnn_status fnn_cuda_train(fnn_cuda_plan *plan, fnn_cuda_floats *params, fnn_cuda
     const program steps[2] = {training_step(plan, d, 0), training_step(plan, d, 1)};
     program first;
     add_prepare(&first, plan, 0, 0, true);
+    if (plan->library != nullptr) add_plain_weights(&first, plan, d);
     progress at;
     FNN_CUDA(cudaSetDevice(plan->device));
     FNN_TRY(record(plan, steps));
