@@ -30,7 +30,8 @@ const char *fnn_cuda_error(void);
 
 /* Who computes the matrix products of wide layers, and in which numbers: this library, to the bits of the CPU; or
  * NVIDIA's cuBLASLt, in float, in TF32, in three products of TF32 that make up for nearly all of a float, or in
- * bfloat16.  Sums are float. */
+ * bfloat16.  Sums are float.  Of a layer whose sums NVIDIA's turns into the next factor itself, biases and their
+ * gradients are in bfloat16 where that is. */
 typedef enum fnn_precision { FNN_FP32, FNN_FP32_BLAS, FNN_TF32, FNN_3XTF32, FNN_BF16 } fnn_precision;
 
 /* Inputs and outputs that a layer has at least, if its products are not this library's. */
