@@ -145,6 +145,7 @@ def test_regularizers_and_constraints() -> None:
     mask = (RANDOM.random((N_IN, 80)) < 0.5).astype(np.float32)
     first = fnn.Dense(80, "gelu", mask=mask, constraint=fnn.MaxNorm(0.5))
     check([first, fnn.Dense(64, constraint=fnn.MaxNorm(0.5))], regularizer=fnn.L2(0.05))
+    check([fnn.Dense(80, "tanh", mask=mask), fnn.Dense(66)])
     check([first, fnn.Dense(64)], regularizer=fnn.L1(0.001), tolerance=1e-3)  # weights near its zeros jump
 
 
