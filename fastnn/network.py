@@ -42,8 +42,8 @@ class Network:
     precision: of the matrix products, on a GPU: "fp32", the bits of the CPU; or, by NVIDIA's cuBLASLt and with bits of
     its own, "fp32-blas" (float32), "tf32", "3xtf32" (three TF32 products that make up for most of a float32's digits)
     or "bf16". Factors are rounded, and in "bf16" biases of wide ReLU layers and their gradients; sums and all else
-    stay float32. Layers with fewer than 64 inputs or units keep "fp32". Neither device nor precision is part of a saved
-    network.
+    stay float32. Layers with fewer than 64 inputs or units keep "fp32", but not those with 1024 inputs from a wide one.
+    Neither device nor precision is part of a saved network.
 
     A Dense object that stands in several places, or in another network too, has one W and one b in all of them.
 

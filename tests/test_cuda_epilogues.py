@@ -129,6 +129,21 @@ def test_products_of_a_prediction(precision: str, counts: Counts) -> None:
     assert counts() == {DEFAULT: 5}
 
 
+@pytest.mark.parametrize(("n_inputs", "is_fused"), [(1023, False), (1024, True)])
+def test_few_units_of_many_inputs(n_inputs: int, is_fused: bool, counts: Counts) -> None:
+    fnn.Trainer(network("bf16", fnn.Dense(n_inputs, "relu"), fnn.Dense(5))).fit(X, LABELS, batch_size=N)
+    products = counts()
+    assert (BIAS_RELU_MASK in products, MASKED_BIAS in products) == (is_fused, is_fused)
+
+
+def test_few_units_after_own_kernels(counts: Counts) -> None:
+    """A layer that reads what an own kernel puts out stays with these."""
+    fnn.Trainer(fnn.Network(1024, [fnn.Dense(5)], seed=1, device="gpu:0", precision="bf16")).fit(
+        np.ones((9, 1024), np.float32), LABELS[:9]
+    )
+    assert counts() == {}
+
+
 @pytest.mark.parametrize(("precision", "of_each"), [("tf32", 1), ("3xtf32", 3)])
 def test_factors_that_the_library_does_not_round(precision: str, of_each: int, counts: Counts) -> None:
     net = network(precision, *DEEP)

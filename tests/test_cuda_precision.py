@@ -179,6 +179,13 @@ def test_shapes(widths: tuple[int, ...]) -> None:
 
 
 @needs_cuda
+@pytest.mark.parametrize("activation", ["relu", "tanh"])
+def test_few_units_of_many_inputs(activation: str) -> None:
+    """The library's from 1024 inputs on."""
+    check([fnn.Dense(1024, activation), fnn.Dense(N_OUT)])
+
+
+@needs_cuda
 def test_many_rows_of_a_pass() -> None:
     x = np.resize(X, (9000, N_IN))
     nets = [network(precision, fnn.Dense(64, "tanh"), fnn.Dense(66)) for precision in ("fp32", "fp32-blas")]

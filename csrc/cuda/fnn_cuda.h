@@ -36,6 +36,9 @@ typedef enum fnn_precision { FNN_FP32, FNN_FP32_BLAS, FNN_TF32, FNN_3XTF32, FNN_
 
 /* Inputs and outputs that a layer has at least, if its products are not this library's. */
 #define FNN_BLAS_WIDTH 64
+/* Or inputs, if they are outputs of such a layer, and it has fewer outputs of its own: to hand so many over from the
+ * one's kernels to the other's would cost more than the products (an estimate: it was not measured). */
+#define FNN_BLAS_INPUTS 1024
 
 /* Loads cuBLASLt, once: the first of these files or names that is loaded already or else can be loaded.  "" or why it
  * cannot be, in this thread's buffer.  Must have been done before a plan asks for its precisions. */

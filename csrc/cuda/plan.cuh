@@ -78,7 +78,8 @@ struct judgement {
 
 /* ---- plan_blas.cu ---- */
 
-/* Whether the products of layer l are the library's: in precisions other than fp32, where it is wide enough. */
+/* Whether the products of layer l are the library's: in precisions other than fp32, where it is wide enough
+ * (FNN_BLAS_WIDTH, FNN_BLAS_INPUTS). */
 bool uses_blas(const fnn_cuda_plan *plan, int64_t l);
 /* Whether what layer l puts out, and the gradient at its logits, go to and come from the library alone, so that neither
  * need be in panels. */

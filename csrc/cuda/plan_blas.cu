@@ -3,7 +3,8 @@
 
 bool uses_blas(const fnn_cuda_plan *plan, int64_t l) {
     const fnn_layer *layer = &plan->net->layers[l];
-    return plan->precision != FNN_FP32 && layer->n_in >= FNN_BLAS_WIDTH && layer->n_out >= FNN_BLAS_WIDTH;
+    if (plan->precision == FNN_FP32 || layer->n_in < FNN_BLAS_WIDTH) return false;
+    return layer->n_out >= FNN_BLAS_WIDTH || (layer->n_in >= FNN_BLAS_INPUTS && l > 0 && uses_blas(plan, l - 1));
 }
 
 bool stays_plain(const fnn_cuda_plan *plan, int64_t l) {
