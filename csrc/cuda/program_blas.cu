@@ -79,8 +79,7 @@ void plain_weights(program *to, const fnn_cuda_plan *plan, const sinks &s) {
     bool any = false;
     for (int64_t l = 0; l < plan->net->n_layers; l++) {
         const fnn_layer *layer = &plan->net->layers[l];
-        const bool changes = is_trainable(s, 2 * (layer->same_as > 0 ? layer->same_as - 1 : l));
-        if (!uses_blas(plan, l) || !changes || change_once(plan, s, l)) continue;
+        if (!uses_blas(plan, l) || !is_trainable(s, 2 * l) || change_once(plan, s, l)) continue;
         if (!any) new_phase(to, plan);
         any = true;
         plain_weight_beside(to, plan, s.params + layer->w, l);
