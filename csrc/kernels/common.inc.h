@@ -45,4 +45,6 @@ FNN_INLINE group group_at(const float *p, int64_t stride) {
 
 FNN_INLINE v16 group_load(const group *g, const int j) { return v16_load(g->at[j / 3] + j % 3 * g->stride); }
 
+/* How many rows before its turn a row is asked for: short ones are done sooner than one that is far comes. */
 #define FNN_ROWS_AHEAD 4
+FNN_INLINE int64_t rows_ahead(int64_t row_bytes) { return FNN_ROWS_AHEAD + least(1024 / row_bytes, 28); }

@@ -30,12 +30,13 @@ static int64_t find_bits(uint64_t *bits, const fnn_data *data, int64_t n_in, fnn
 
 /* ---- panels ---- */
 
-/* Up to sixteen values of the data from place `at` on, rescaled; zero beyond count. */
-FNN_INLINE v16 rescaled(const fnn_data *data, int64_t at, int64_t count, const fnn_input *input) {
-    if (data->x_type == FNN_FLOAT32) {
+/* Up to sixteen values of the data from place `at` on, rescaled; zero beyond count.  is_same: floats that rescaling
+ * would leave as they are, but for the sign of a zero. */
+FNN_INLINE v16 rescaled(const fnn_data *data, int64_t at, int64_t count, const fnn_input *input, const int is_same) {
+    if (is_same || data->x_type == FNN_FLOAT32) {
         const float *from = (const float *)data->x + at;
-        if (count >= FNN_LANES) return v16_rescale(v16_load(from), input->scale, input->offset);
-        return v16_rescale(v16_load_part(from, (int)count), input->scale, input->offset);
+        const v16 value = count >= FNN_LANES ? v16_load(from) : v16_load_part(from, (int)count);
+        return is_same ? v16_add(value, v16_set1(0.0f)) : v16_rescale(value, input->scale, input->offset);
     }
     const uint8_t *from = (const uint8_t *)data->x + at;
     if (count >= FNN_LANES) return v16_rescale_bytes(from, input->scale, input->offset);
@@ -55,15 +56,15 @@ static void gather_entries(float *x, const fnn_sparse *sparse, int64_t row, int6
     }
 }
 
-/* x: the row's place in the first panel; keep: its bits there; ahead: a row needed soon */
-static void gather_row(float *x, const fnn_data *data, int64_t row, const fnn_input *input, const uint16_t *keep,
-                       float scale, int64_t n_batch, const char *ahead, int64_t bytes) {
+/* x: the row's place in the first panel; keep: its bits there; ahead: a row needed soon, of values of so many bytes */
+FNN_INLINE void gather_row(float *x, const fnn_data *data, int64_t row, const fnn_input *input, const uint16_t *keep,
+                           float scale, int64_t n_batch, const char *ahead, int64_t bytes, const int is_same) {
     for (int64_t k = 0; k < input->n_in; k += FNN_LANES) {
         __builtin_prefetch(ahead + k * bytes);
         const int64_t at = k / FNN_LANES * n_batch;
         const m16 kept = m16_from_bits(keep != NULL ? keep[at] : 0xffff);
-        const v16 value = v16_mul(rescaled(data, row * input->n_in + k, input->n_in - k, input), v16_set1(scale));
-        v16_store(x + at * FNN_LANES, v16_select(kept, value, v16_set1(0.0f)));
+        const v16 value = rescaled(data, row * input->n_in + k, input->n_in - k, input, is_same);
+        v16_store(x + at * FNN_LANES, v16_select(kept, v16_mul(value, v16_set1(scale)), v16_set1(0.0f)));
     }
 }
 
@@ -77,11 +78,15 @@ static void gather(float *x, const fnn_data *data, const uint32_t *rows, int64_t
                            keep != NULL ? keep + i : NULL, scale, n_batch);
         return;
     }
-    const int64_t bytes = data->x_type == FNN_UINT8 ? 1 : (int64_t)sizeof(float);
+    const int64_t bytes = data->x_type == FNN_UINT8 ? 1 : (int64_t)sizeof(float), row_bytes = input->n_in * bytes;
+    const int is_same = data->x_type == FNN_FLOAT32 && input->scale == 1.0 && input->offset == 0.0;
     for (int64_t i = begin; i < end; i++) {
-        const int64_t later = least(i + FNN_ROWS_AHEAD, end - 1);
-        const char *ahead = (const char *)data->x + row_at(rows, first, later) * input->n_in * bytes;
-        const int64_t row = row_at(rows, first, i);
-        gather_row(x + i * FNN_LANES, data, row, input, keep != NULL ? keep + i : NULL, scale, n_batch, ahead, bytes);
+        const int64_t row = row_at(rows, first, i), next = row_at(rows, first, least(i + rows_ahead(row_bytes), end - 1));
+        const char *ahead = (const char *)data->x + next * row_bytes;
+        const uint16_t *kept = keep != NULL ? keep + i : NULL;
+        if (is_same)
+            gather_row(x + i * FNN_LANES, data, row, input, kept, scale, n_batch, ahead, bytes, 1);
+        else
+            gather_row(x + i * FNN_LANES, data, row, input, kept, scale, n_batch, ahead, bytes, 0);
     }
 }

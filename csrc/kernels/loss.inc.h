@@ -26,6 +26,18 @@ static void store_columns(float *y, const float *columns, int64_t row, int64_t n
     }
 }
 
+/* What load_targets will read, of the batch's rows [begin, end). */
+static void prefetch_targets(const fnn_data *data, const uint32_t *rows, int64_t first, int64_t begin, int64_t end,
+                             int64_t n_out) {
+    for (int64_t i = begin; i < end; i++) {
+        const int64_t row = row_at(rows, first, i);
+        if (data->labels != NULL)
+            __builtin_prefetch(data->labels + row);
+        else
+            prefetch(data->targets + row * n_out, data->targets + (row + 1) * n_out);
+    }
+}
+
 /* columns[c] = target of unit c: the floats given, or 1 where c is the label */
 static void load_targets(float *columns, const fnn_data *data, const uint32_t *rows, int64_t first, int64_t n_rows,
                          int64_t n_out) {
@@ -68,6 +80,7 @@ static void loss(float *losses, int32_t *hits, float *dy, const float *out, cons
     share(&begin, &end, ceil_div(n_batch, FNN_LANES), part);
     for (int64_t row = begin * FNN_LANES; row < least(end * FNN_LANES, n_batch); row += FNN_LANES) {
         const int64_t n_rows = least(FNN_LANES, n_batch - row);
+        prefetch_targets(data, rows, first, row + FNN_LANES, least(row + 2 * FNN_LANES, n_batch), n_out);
         load_columns(outputs, out, row, n_batch, n_out);
         load_targets(targets, data, rows, first + row, n_rows, n_out);
         for (int64_t i = 0; i < n_out * FNN_LANES; i += FNN_LANES) v16_store(gradient + i, v16_load(outputs + i));

@@ -34,8 +34,8 @@ static void skip_gather(const fnn_skip *x, const fnn_data *data, const uint32_t 
         for (int byte = 0; byte < 256; byte++) x->table[byte] = (float)(byte * input->scale + input->offset) * scale;
     share(&begin, &end, n_batch, part);
     for (int64_t i = begin; i < end; i++) {
-        if (i + FNN_ROWS_AHEAD < end) {
-            const int64_t ahead = row_at(rows, first, i + FNN_ROWS_AHEAD);
+        if (i + rows_ahead(row_bytes) < end) {
+            const int64_t ahead = row_at(rows, first, i + rows_ahead(row_bytes));
             const char *x_ahead = (const char *)data->x + ahead * row_bytes;
             prefetch(x_ahead, x_ahead + row_bytes);
             prefetch(data->bits + ahead * n_words, data->bits + (ahead + 1) * n_words);
