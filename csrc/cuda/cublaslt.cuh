@@ -3,6 +3,7 @@
 #define FNN_CUDA_CUBLASLT_CUH
 
 #include "memory.cuh"
+#include "vendor.cuh"
 
 enum { CUDA_R_32F_ = 0, CUDA_R_16BF_ = 14 };                                 /* cudaDataType */
 enum { CUBLAS_COMPUTE_32F_ = 68, CUBLAS_COMPUTE_32F_FAST_TF32_ = 77 };       /* cublasComputeType_t */
@@ -39,32 +40,30 @@ typedef struct lt_heuristic {
     int reserved[4];
 } lt_heuristic;
 
-/* Name, arguments; each returns a cublasStatus_t, 0 for success. */
+/* Those that return an int return a cublasStatus_t, 0 for success. */
 #define LT_CALLS(each)                                                                                                 \
-    each(cublasLtCreate, (void **handle))                                                                              \
-    each(cublasLtDestroy, (void *handle))                                                                              \
-    each(cublasLtMatmulDescCreate, (void **description, int compute_type, int scale_type))                             \
-    each(cublasLtMatmulDescSetAttribute, (void *description, int attribute, const void *value, size_t bytes))          \
-    each(cublasLtMatmulDescDestroy, (void *description))                                                               \
-    each(cublasLtMatrixLayoutCreate, (void **layout, int type, uint64_t rows, uint64_t columns, int64_t stride))       \
-    each(cublasLtMatrixLayoutDestroy, (void *layout))                                                                  \
-    each(cublasLtMatmulPreferenceCreate, (void **preference))                                                          \
-    each(cublasLtMatmulPreferenceSetAttribute, (void *preference, int attribute, const void *value, size_t bytes))     \
-    each(cublasLtMatmulPreferenceDestroy, (void *preference))                                                          \
-    each(cublasLtMatmulAlgoGetHeuristic,                                                                               \
+    each(const char *, cublasLtGetStatusString, (int status))                                                          \
+    each(int, cublasLtCreate, (void **handle))                                                                         \
+    each(int, cublasLtDestroy, (void *handle))                                                                         \
+    each(int, cublasLtMatmulDescCreate, (void **description, int compute_type, int scale_type))                        \
+    each(int, cublasLtMatmulDescSetAttribute, (void *description, int attribute, const void *value, size_t bytes))     \
+    each(int, cublasLtMatmulDescDestroy, (void *description))                                                          \
+    each(int, cublasLtMatrixLayoutCreate, (void **layout, int type, uint64_t rows, uint64_t columns, int64_t stride))  \
+    each(int, cublasLtMatrixLayoutDestroy, (void *layout))                                                             \
+    each(int, cublasLtMatmulPreferenceCreate, (void **preference))                                                     \
+    each(int, cublasLtMatmulPreferenceSetAttribute,                                                                    \
+         (void *preference, int attribute, const void *value, size_t bytes))                                           \
+    each(int, cublasLtMatmulPreferenceDestroy, (void *preference))                                                     \
+    each(int, cublasLtMatmulAlgoGetHeuristic,                                                                          \
          (void *handle, void *description, void *a, void *b, void *c, void *d, void *preference, int wanted,           \
           lt_heuristic *results, int *found))                                                                          \
-    each(cublasLtMatmul, (void *handle, void *description, const void *alpha, const void *a, void *a_layout,           \
-                          const void *b, void *b_layout, const void *beta, const void *c, void *c_layout, void *d,     \
-                          void *d_layout, const lt_algorithm *algorithm, void *workspace, size_t workspace_bytes,      \
-                          cudaStream_t stream))
+    each(int, cublasLtMatmul, (void *handle, void *description, const void *alpha, const void *a, void *a_layout,      \
+                               const void *b, void *b_layout, const void *beta, const void *c, void *c_layout,         \
+                               void *d, void *d_layout, const lt_algorithm *algorithm, void *workspace,                \
+                               size_t workspace_bytes, cudaStream_t stream))
 
 struct library {
-    void *handle; /* NULL: not loaded */
-#define LT_DECLARE(name, arguments) int(*name) arguments;
-    LT_CALLS(LT_DECLARE)
-#undef LT_DECLARE
-    const char *(*cublasLtGetStatusString)(int status);
+    LT_CALLS(VENDOR_DECLARE)
 };
 
 /* The one that fnn_cuda_load_blas has loaded. */
