@@ -442,6 +442,11 @@ fnn_status fnn_train(fnn_plan *plan, float *params, float *state, fnn_epoch *epo
 fnn_status fnn_train_by(fnn_plan *plan, float *params, float *state, fnn_epoch *epoch, int n_threads,
                         const float *const *gradients, const fnn_metrics *metrics, int64_t n_shares);
 
+/* Its first part and its last, for parameters that are updated elsewhere: whether what the shares' losses add up to is
+ * finite, else FNN_ERR_DIVERGED; and that the next step is done. */
+fnn_status fnn_add_up(fnn_metrics *sum, const fnn_metrics *metrics, int64_t n_shares);
+void fnn_count_step(fnn_epoch *epoch, fnn_metrics metrics);
+
 /* ---- predictor (predictor.c) ------------------------------------------------------------------------------------ */
 
 typedef struct fnn_predictor fnn_predictor;

@@ -25,10 +25,10 @@ static void add_perf(const fnn_plan *plan, fnn_epoch *epoch, int members) {
 
 static int is_finite(double x) { return x - x == 0.0; }
 
-static void count_step(fnn_epoch *epoch, int64_t step, fnn_metrics metrics) {
+void fnn_count_step(fnn_epoch *epoch, fnn_metrics metrics) {
     add_metrics(&epoch->metrics, metrics);
-    if (epoch->losses != NULL) epoch->losses[step] = metrics.loss / (double)metrics.rows;
-    epoch->step = step + 1;
+    if (epoch->losses != NULL) epoch->losses[epoch->step] = metrics.loss / (double)metrics.rows;
+    epoch->step++;
 }
 
 static void training_body(void *job, fnn_worker *me) {
@@ -61,7 +61,7 @@ static void training_body(void *job, fnn_worker *me) {
         }
         fnn_descend(&t->d, &b, step, me);
         if (me->part.index == 0) {
-            count_step(epoch, step, metrics);
+            fnn_count_step(epoch, metrics);
             t->stop = fnn_now_ns() >= t->deadline;
         }
         meet(&b, me);
@@ -100,13 +100,18 @@ static void shares_body(void *job, fnn_worker *me) {
     fnn_descend_by_stored(&s->d, &b, s->d.epoch->step, me);
 }
 
+fnn_status fnn_add_up(fnn_metrics *sum, const fnn_metrics *metrics, int64_t n_shares) {
+    *sum = metrics[0];
+    for (int64_t share = 1; share < n_shares; share++) add_metrics(sum, metrics[share]);
+    return is_finite(sum->loss) ? FNN_OK : FNN_ERR_DIVERGED;
+}
+
 fnn_status fnn_train_by(fnn_plan *plan, float *params, float *state, fnn_epoch *epoch, int n_threads,
                         const float *const *gradients, const fnn_metrics *metrics, int64_t n_shares) {
     shares_job s = {.d = {plan, params, state, epoch}, .gradients = gradients, .n_shares = n_shares};
-    fnn_metrics sum = metrics[0];
-    for (int64_t share = 1; share < n_shares; share++) add_metrics(&sum, metrics[share]);
-    if (!is_finite(sum.loss)) return FNN_ERR_DIVERGED;
+    fnn_metrics sum;
+    if (fnn_add_up(&sum, metrics, n_shares) != FNN_OK) return FNN_ERR_DIVERGED;
     fnn_team_run(n_threads < plan->n_threads ? n_threads : plan->n_threads, shares_body, &s);
-    count_step(epoch, epoch->step, sum);
+    fnn_count_step(epoch, sum);
     return FNN_OK;
 }

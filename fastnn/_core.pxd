@@ -250,6 +250,8 @@ cdef extern from "kernels.h" nogil:
                          int64_t budget_ns)
     fnn_status fnn_train_by(fnn_plan *plan, float *params, float *state, fnn_epoch *epoch, int n_threads,
                             const float *const *gradients, const fnn_metrics *metrics, int64_t n_shares)
+    fnn_status fnn_add_up(fnn_metrics *sum, const fnn_metrics *metrics, int64_t n_shares)
+    void fnn_count_step(fnn_epoch *epoch, fnn_metrics metrics)
 
     ctypedef struct fnn_predictor:
         pass

@@ -36,7 +36,8 @@ cdef extern from "cuda/fnn_cuda.h" nogil:
 
     ctypedef enum fnn_precision:
         pass
-    const char *fnn_cuda_load_blas(const char **names, int n_names)
+    const char *fnn_cuda_load_blas(const char *const *names, int n_names)
+    const char *fnn_cuda_load_nccl(const char *const *names, int n_names)
 
     ctypedef struct fnn_cuda_floats:
         pass
@@ -68,6 +69,18 @@ cdef extern from "cuda/fnn_cuda.h" nogil:
     fnn_status fnn_cuda_train(fnn_cuda_plan *plan, fnn_cuda_floats *params, fnn_cuda_floats *state,
                               const fnn_cuda_data *data, fnn_epoch *epoch, int64_t budget_ns)
 
+    ctypedef struct fnn_cuda_exchange:
+        pass
+    fnn_status fnn_cuda_exchange_create(fnn_cuda_exchange **exchange, const int *devices, int n_devices,
+                                        const fnn_net *net)
+    void fnn_cuda_exchange_destroy(fnn_cuda_exchange *exchange)
+    ctypedef struct fnn_cuda_tower:
+        fnn_cuda_plan *plan
+        fnn_cuda_floats *params
+        fnn_cuda_floats *state
+    fnn_status fnn_cuda_descend(fnn_cuda_exchange *exchange, const fnn_cuda_tower *towers, fnn_epoch *epoch,
+                                int64_t n_shares)
+
 cdef int64_t PASS_ROWS = 8192  # most rows of a pass at a time: a multiple of the CPU's 256, whose sums of losses it keeps
 
 
@@ -84,8 +97,10 @@ def device_name(int device):
     return fnn_cuda_device_name(device).decode()
 
 
-def load_blas(list names not None):
-    """Loads cuBLASLt, once, by the first of these names and paths that can be: "" or why none can."""
+ctypedef const char *(*loader)(const char *const *names, int n_names) noexcept nogil
+
+
+cdef load(loader by, list names):
     cdef const char **c = <const char **>calloc(len(names) + 1, sizeof(char *))
     if c == NULL:
         raise MemoryError
@@ -93,16 +108,30 @@ def load_blas(list names not None):
     for i in range(len(encoded)):
         c[i] = encoded[i]
     try:
-        return fnn_cuda_load_blas(c, <int>len(encoded)).decode(errors="replace")
+        return by(c, <int>len(encoded)).decode(errors="replace")
     finally:
         free(c)
+
+
+def load_blas(list names not None):
+    """Loads cuBLASLt, once, by the first of these names and paths that can be: "" or why none can."""
+    return load(fnn_cuda_load_blas, names)
+
+
+def load_nccl(list names not None):
+    """The same of NCCL."""
+    return load(fnn_cuda_load_nccl, names)
 
 
 cdef int check(fnn_status status, int device) except -1:
     if status == FNN_OK or status == FNN_ERR_DIVERGED:
         return status
-    said = f"gpu:{device}: {fnn_cuda_error().decode()}"
-    raise MemoryError(said) if status == FNN_ERR_MEMORY else RuntimeError(said)
+    raise error_of(status, f"gpu:{device}")
+
+
+cdef error_of(fnn_status status, str place):
+    said = f"{place}: {fnn_cuda_error().decode()}"
+    return MemoryError(said) if status == FNN_ERR_MEMORY else RuntimeError(said)
 
 
 cdef class Floats:
@@ -224,7 +253,7 @@ cdef class Mirror:
 
     def gradients(self, Copy data not None, uintptr_t loss, uintptr_t share, int64_t n_batch, uintptr_t gradients,
                   uintptr_t metrics, poison=None):
-        """Of a share of at most n_batch rows."""
+        """Of a share of at most n_batch rows.  gradients: 0 leaves them on the device, for an Exchange."""
         cdef Plan plan = self.plan_for("gradients", n_batch)
         cdef fnn_status status
         if poison is not None:
@@ -243,3 +272,70 @@ cdef class Mirror:
         with nogil:
             status = fnn_cuda_train(plan.c, self.params.c, blocks, data.c, c_epoch, budget_ns)
         return check(status, self.device) != FNN_ERR_DIVERGED
+
+
+cdef class Exchange:
+    """What GPUs share the steps of a training by: NCCL takes the gradients of each to all, and each keeps up its own
+    parameters, those of its mirror, and its own state.
+
+    mirrors: of one network, on different devices.  blocks: of state, as for Mirror.state.
+    """
+    cdef fnn_cuda_exchange *c
+    cdef fnn_cuda_tower *towers
+    cdef list mirrors
+    cdef list states  # [] without blocks
+    cdef str place  # for errors
+
+    def __cinit__(self, list mirrors not None, int64_t blocks):
+        cdef int i, n = len(mirrors)
+        cdef Mirror mirror
+        cdef int *devices = <int *>calloc(n, sizeof(int))
+        self.towers = <fnn_cuda_tower *>calloc(n, sizeof(fnn_cuda_tower))
+        if devices == NULL or self.towers == NULL:
+            free(devices)
+            raise MemoryError
+        self.mirrors = mirrors
+        self.place = ", ".join([f"gpu:{(<Mirror>each).device}" for each in mirrors])
+        cdef fnn_status status
+        try:
+            self.states = [(<Mirror>each).state(blocks) for each in mirrors] if blocks else []
+            for i in range(n):
+                mirror = mirrors[i]
+                devices[i] = mirror.device
+                self.towers[i].params = mirror.params.c
+                self.towers[i].state = (<Floats>self.states[i]).c if blocks else NULL
+            mirror = mirrors[0]
+            with nogil:
+                status = fnn_cuda_exchange_create(&self.c, devices, n, mirror.net)
+        finally:
+            free(devices)
+        if status != FNN_OK:
+            raise error_of(status, self.place)
+
+    def __dealloc__(self):
+        with nogil:
+            fnn_cuda_exchange_destroy(self.c)
+        free(self.towers)
+
+    @property
+    def state(self):
+        """That of the first, with which all others agree, or None."""
+        return self.states[0] if self.states else None
+
+    def upload(self, uintptr_t params, uintptr_t state):
+        """To all."""
+        for mirror in self.mirrors:
+            (<Mirror>mirror).upload(params)
+        for floats in self.states:
+            (<Floats>floats).upload(state)
+
+    def descend(self, uintptr_t epoch, int64_t n_batch, int64_t n_shares):
+        """After gradients of the first n_shares, of at most n_batch rows each; a step that fails leaves anything."""
+        cdef fnn_status status
+        cdef int64_t i
+        for i in range(len(self.mirrors)):
+            self.towers[i].plan = (<Mirror>self.mirrors[i]).plan_for("gradients", n_batch).c
+        with nogil:
+            status = fnn_cuda_descend(self.c, self.towers, <fnn_epoch *>epoch, n_shares)
+        if status != FNN_OK:
+            raise error_of(status, self.place)

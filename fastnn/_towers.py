@@ -1,7 +1,8 @@
 """Towers: devices that share the batches of a training, each with a thread of its own.
 
 Every tower has the parameters of the network and computes the gradients of its share of a mini-batch; the CPU adds them
-up and updates the parameters once. (Buduma, Fundamentals of Deep Learning, chapter 3, figure 3-3.)
+up and updates the parameters once. (Buduma, Fundamentals of Deep Learning, chapter 3, figure 3-3.) Towers that are
+different GPUs send each other their gradients by NCCL, if it is there, and each does what else the CPU would do.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ __all__ = ["Crew"]
 class Crew:
     """Towers and, within a ``with`` statement, a thread for each.
 
+    updates: where gradients are added up and parameters updated, for the placement log.
     devices: a name each, as Network takes them. precision: of the GPUs' products, and allow_soft_placement: as there.
     TypeError, ValueError: devices are no sequence of names of devices that there are, or it is empty.
     """
@@ -28,7 +30,9 @@ class Crew:
         self, net: _core.Net, devices: Any, *, precision: str = "fp32", allow_soft_placement: bool = False
     ) -> None:
         self.placements = check_devices(devices, allow_soft_placement=allow_soft_placement)
-        self.towers = _core.Towers(net, [_mirror(net, placement.device, precision) for placement in self.placements])
+        mirrors = [_mirror(net, device, precision) for device in self.devices]
+        self.updates, has_exchange = _where_updates_are(self.devices)
+        self.towers = _core.Towers(net, mirrors, cuda.exchange if has_exchange else None)
         self._workers: list[_Worker] = []
 
     @property
@@ -105,6 +109,15 @@ def check_devices(devices: Any, *, allow_soft_placement: bool = False) -> list[P
         place(device, allow_soft_placement=allow_soft_placement, argument=f"towers[{i}]")
         for i, device in enumerate(devices)
     ]
+
+
+def _where_updates_are(devices: Sequence[str]) -> tuple[str, bool]:
+    """In words, and whether that is on the towers themselves."""
+    if len(devices) == 1 or "cpu:0" in devices or len(set(devices)) < len(devices):
+        return "cpu:0", False
+    if why := cuda.why_no_nccl():
+        return f"cpu:0 (no NCCL: {why})", False
+    return f"{', '.join(devices)} (gradients by NCCL)", True
 
 
 def _mirror(net: _core.Net, device: str, precision: str) -> Any:

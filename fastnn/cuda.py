@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from types import ModuleType
 
 __all__ = ["PRECISIONS", "device_count", "device_name", "is_available", "why_unavailable"]
@@ -58,6 +59,25 @@ def mirror(net: Any, index: int, precision: str = "fp32") -> Any:
     return module.Mirror(net.address, index, PRECISIONS.index(precision))
 
 
+def why_no_nccl() -> str:
+    """Why GPUs cannot exchange gradients by NVIDIA's NCCL, which this loads; "" if they can."""
+    import os
+
+    if os.environ.get("FASTNN_NCCL") == "0":
+        return "FASTNN_NCCL=0"
+    module, why = _find()
+    return str(module.load_nccl(_nccl_names())) if module is not None else why
+
+
+def exchange(mirrors: list[Any], blocks: int) -> Any:
+    """For towers, where ``why_no_nccl`` is "": by what mirrors on different GPUs exchange gradients, and keep so many
+    blocks of an optimiser's state. RuntimeError, MemoryError: NCCL or a GPU fails."""
+    module, why = _find()
+    if module is None:
+        raise RuntimeError(f"cuda: {why}")
+    return module.Exchange(mirrors, blocks)
+
+
 def check_precision(precision: Any, device: str) -> str:
     """For Network: that this precision is one of that device's. TypeError, ValueError: it is not."""
     from . import _checks
@@ -70,14 +90,19 @@ def check_precision(precision: Any, device: str) -> str:
 
 
 def _blas_names() -> list[str]:
-    """Where cuBLASLt may be: in NVIDIA's wheels, wherever the system looks, in the toolkit."""
+    return _names(("libcublasLt.so.13", "libcublasLt.so.12"), ("cu13", "cublas"))
+
+
+def _nccl_names() -> list[str]:
+    return _names(("libnccl.so.2",), ("nccl",))
+
+
+def _names(files: Sequence[str], wheels: Sequence[str]) -> list[str]:
+    """Where a library may be: in NVIDIA's wheels, wherever the system looks, in the toolkit."""
     import os
     import sys
 
-    files = ("libcublasLt.so.13", "libcublasLt.so.12")
-    folders = [
-        os.path.join(path, "nvidia", *wheel) for path in sys.path for wheel in (("cu13", "lib"), ("cublas", "lib"))
-    ]
+    folders = [os.path.join(path, "nvidia", wheel, "lib") for path in sys.path for wheel in wheels]
     in_wheels = [path for folder in folders for file in files if os.path.exists(path := os.path.join(folder, file))]
     home = os.environ.get("CUDA_HOME")
     return [*in_wheels, *files, *([os.path.join(home, "lib64", file) for file in files] if home else [])]

@@ -13,7 +13,6 @@ import numpy as np
 
 from . import _checks, _core, losses, regularizers
 from . import metrics as _metrics
-from ._devices import Placement
 from ._files import write_atomically
 from ._fit import check_callbacks, check_clip, check_link, check_settings, goal, rows_of, sets_of, work_of
 from ._pace import Pace
@@ -300,7 +299,7 @@ class Trainer:
             return
         for i, placement in enumerate(self._crew.placements):
             placement.say([f"tower {i}, {loss}"])
-        Placement("cpu:0", "cpu:0").say([optimizer])
+        print(f"{optimizer}: {self._crew.updates}")
 
     def _arguments(self) -> dict[str, Any]:
         """What it was made with besides network and devices: descriptions and JSON values, which ``save`` writes."""

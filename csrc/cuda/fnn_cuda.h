@@ -74,7 +74,7 @@ fnn_status fnn_cuda_predict(fnn_cuda_plan *plan, const fnn_cuda_floats *params, 
                             int64_t budget_ns, int64_t *row, float *out);
 fnn_status fnn_cuda_activities(fnn_cuda_plan *plan, const fnn_cuda_floats *params, const fnn_cuda_data *data,
                                int64_t budget_ns, int64_t *row, float *const *outs);
-/* FNN_CUSTOM is not for a device: the border refuses it, here and below. */
+/* FNN_CUSTOM is not for a device: the border refuses it, here and below.  gradients: NULL leaves them in the plan. */
 fnn_status fnn_cuda_evaluate(fnn_cuda_plan *plan, const fnn_cuda_floats *params, const fnn_cuda_data *data,
                              fnn_loss loss, int64_t budget_ns, int64_t *row, fnn_metrics *metrics);
 fnn_status fnn_cuda_gradients(fnn_cuda_plan *plan, const fnn_cuda_floats *params, const fnn_cuda_data *data,
@@ -82,6 +82,28 @@ fnn_status fnn_cuda_gradients(fnn_cuda_plan *plan, const fnn_cuda_floats *params
 /* epoch->data is not read; epoch->perf gets nothing.  state: NULL where fnn_state_blocks is 0. */
 fnn_status fnn_cuda_train(fnn_cuda_plan *plan, fnn_cuda_floats *params, fnn_cuda_floats *state,
                           const fnn_cuda_data *data, fnn_epoch *epoch, int64_t budget_ns);
+
+/* ---- towers on different devices, which exchange gradients by NVIDIA's NCCL ----------------------------------------- */
+
+/* As fnn_cuda_load_blas; must have been done before what follows. */
+const char *fnn_cuda_load_nccl(const char *const *names, int n_names);
+
+/* NCCL's communicators, and on each device memory for all towers' gradients of one network. */
+typedef struct fnn_cuda_exchange fnn_cuda_exchange;
+fnn_status fnn_cuda_exchange_create(fnn_cuda_exchange **exchange, const int *devices, int n_devices,
+                                    const fnn_net *net);
+void fnn_cuda_exchange_destroy(fnn_cuda_exchange *exchange);
+
+/* What a device has of a training. */
+typedef struct fnn_cuda_tower {
+    fnn_cuda_plan *plan;
+    fnn_cuda_floats *params, *state;
+} fnn_cuda_tower;
+
+/* What fnn_train_by does to parameters and states, to those of each tower, by the gradients that the first n_shares of
+ * them have in their plans.  Of the epoch it changes the norms.  If it fails, parameters and states may be anything. */
+fnn_status fnn_cuda_descend(fnn_cuda_exchange *exchange, const fnn_cuda_tower *towers, fnn_epoch *epoch,
+                            int64_t n_shares);
 
 #ifdef __cplusplus
 }

@@ -113,5 +113,7 @@ void add_plain_weights(program *to, const fnn_cuda_plan *plan, const descent_on_
 void add_gradients(program *to, const fnn_cuda_plan *plan, const float *params, int buffer, bool is_drawn);
 /* A step of training whose input is in that buffer already; it prepares the next one's. */
 program training_step(const fnn_cuda_plan *plan, const descent_on_device &d, int buffer);
+/* What is left of a step whose gradients are there, those of each share in turn; of the first becomes the sum. */
+program descent(const fnn_cuda_plan *plan, const descent_on_device &d, float *gradients, int64_t n_shares);
 
 #endif

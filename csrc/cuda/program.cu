@@ -31,3 +31,15 @@ program training_step(const fnn_cuda_plan *plan, const descent_on_device &d, int
     cut(&step, plan);
     return step;
 }
+
+program descent(const fnn_cuda_plan *plan, const descent_on_device &d, float *gradients, int64_t n_shares) {
+    const sinks s = {plan->net, d.epoch, false, d.params, d.state, gradients};
+    program step;
+    add_shares(&step, plan, gradients, n_shares);
+    clip_gradients(&step, plan, s);
+    update_parameters(&step, plan, s);
+    mask_weights(&step, plan, s, d.params);
+    constrain(&step, plan, s);
+    cut(&step, plan);
+    return step;
+}

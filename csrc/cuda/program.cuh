@@ -68,6 +68,8 @@ void backward_beside(program *to, const fnn_cuda_plan *plan, const sinks &s, con
 /* ---- program_update.cu ---- */
 
 void sum_shared(program *to, const fnn_cuda_plan *plan);
+/* gradients: of each share in turn; the first become the sum. */
+void add_shares(program *to, const fnn_cuda_plan *plan, float *gradients, int64_t n_shares);
 /* Of a parameter block, or of its gradients. */
 void mask_weights(program *to, const fnn_cuda_plan *plan, const sinks &s, float *block);
 void clip_gradients(program *to, const fnn_cuda_plan *plan, const sinks &s);

@@ -1,18 +1,28 @@
 /* program_update.cu: operations on whole blocks of stored gradients and of parameters. */
 #include "program.cuh"
 
+static void add_to(program *to, const fnn_cuda_plan *plan, float *sum, const float *more, int64_t n) {
+    op o;
+    new_op(&o, OP_SUM);
+    o.n = n;
+    o.y = sum;
+    o.x = more;
+    new_phase(to, plan);
+    add_op(to, plan, o);
+}
+
 void sum_shared(program *to, const fnn_cuda_plan *plan) {
     for (int64_t l = 0; l < plan->net->n_layers; l++) {
         const fnn_layer *layer = &plan->net->layers[l];
         if (layer->same_as == 0) continue;
-        op o;
-        new_op(&o, OP_SUM);
-        o.n = fnn_layer_floats(layer);
-        o.y = plan->gradients + plan->net->layers[layer->same_as - 1].g;
-        o.x = plan->gradients + layer->g;
-        new_phase(to, plan);
-        add_op(to, plan, o);
+        float *sum = plan->gradients + plan->net->layers[layer->same_as - 1].g;
+        add_to(to, plan, sum, plan->gradients + layer->g, fnn_layer_floats(layer));
     }
+}
+
+void add_shares(program *to, const fnn_cuda_plan *plan, float *gradients, int64_t n_shares) {
+    const int64_t n = plan->net->n_floats;
+    for (int64_t share = 1; share < n_shares; share++) add_to(to, plan, gradients, gradients + share * n, n);
 }
 
 void mask_weights(program *to, const fnn_cuda_plan *plan, const sinks &s, float *block) {

@@ -1,5 +1,5 @@
 /* verbs.cu: predictions, losses, gradients and training, as phases on the plan's stream. */
-#include "plan.cuh"
+#include "verbs.cuh"
 
 #include "../optimizer.h"
 
@@ -28,21 +28,24 @@ static int64_t now_ns(void) {
 
 static int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
 
-static fnn_status upload(const fnn_cuda_plan *plan, progress *at, const fnn_cuda_data *data) {
-    at->data = data->host;
-    at->sparse = data->sparse;
+fnn_status upload(const fnn_cuda_plan *plan, const progress *at) {
     FNN_CUDA(cudaMemcpyAsync(plan->at, at, sizeof *at, cudaMemcpyHostToDevice, plan->stream));
     return FNN_OK;
 }
 
-/* What the stream was given is done; at: as it left it. */
-static fnn_status download(const fnn_cuda_plan *plan, progress *at) {
+static fnn_status upload(const fnn_cuda_plan *plan, progress *at, const fnn_cuda_data *data) {
+    at->data = data->host;
+    at->sparse = data->sparse;
+    return upload(plan, at);
+}
+
+fnn_status download(const fnn_cuda_plan *plan, progress *at) {
     FNN_CUDA(cudaMemcpyAsync(at, plan->at, sizeof *at, cudaMemcpyDeviceToHost, plan->stream));
     FNN_CUDA(cudaStreamSynchronize(plan->stream));
     return FNN_OK;
 }
 
-static fnn_status launch_all(const fnn_cuda_plan *plan, const program &phases, int slot) {
+fnn_status launch_all(const fnn_cuda_plan *plan, const program &phases, int slot) {
     for (const launchable &each : phases) {
         if (each.product.a != nullptr) {
             FNN_TRY(blas_multiply(plan->library, each.product, plan->stream));
@@ -167,7 +170,8 @@ fnn_status fnn_cuda_gradients(fnn_cuda_plan *plan, const fnn_cuda_floats *params
     FNN_TRY(upload(plan, &at, data));
     FNN_TRY(launch_all(plan, phases, 0));
     const size_t bytes = (size_t)plan->net->n_floats * sizeof(float);
-    FNN_CUDA(cudaMemcpyAsync(gradients, plan->gradients, bytes, cudaMemcpyDeviceToHost, plan->stream));
+    if (gradients != nullptr)
+        FNN_CUDA(cudaMemcpyAsync(gradients, plan->gradients, bytes, cudaMemcpyDeviceToHost, plan->stream));
     FNN_TRY(download(plan, &at));
     *metrics = at.metrics;
     return FNN_OK;
@@ -225,8 +229,7 @@ static fnn_status record(fnn_cuda_plan *plan, const program steps[2]) {
     return FNN_OK;
 }
 
-/* Constants of steps [since, end) of the epoch. */
-static std::vector<step_constants> constants_of(const fnn_epoch *epoch, int64_t since, int64_t end) {
+std::vector<step_constants> constants_of(const fnn_epoch *epoch, int64_t since, int64_t end) {
     std::vector<step_constants> constants((size_t)(end - since));
     for (int64_t step = since; step < end; step++) {
         fnn_sink sink = {};

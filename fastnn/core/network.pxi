@@ -58,8 +58,8 @@ cdef class Net:
     cdef Plan pass_plan
     cdef Predictor own_predictor
     cdef readonly object mirror  # what computes in its place on a GPU, or None
-    cdef bint is_behind  # the mirror's parameters are the newer ones
-    cdef bint is_ahead  # params are
+    cdef object newer  # a mirror, this one or a tower's, whose parameters are newer than params, or None
+    cdef bint is_ahead  # params are newer than the mirror's
     cdef object follower  # called when the mirror's parameters have come back, so that a training's state comes with them
 
     def __cinit__(self, int64_t n_in, double scale, double offset, input_dropout, layers, same_as=()):
@@ -143,9 +143,10 @@ cdef class Net:
     cdef int pull(self) except -1:
         """Called with the lock held, before parameters are used."""
         cdef Tie tie
-        if self.is_behind:
-            self.mirror.download(<uintptr_t>self.params)
-            self.is_behind = False
+        if self.newer is not None:
+            self.newer.download(<uintptr_t>self.params)
+            self.is_ahead |= self.newer is not self.mirror
+            self.newer = None
             if self.follower is not None:
                 self.follower()
         if self.ties is not None:
@@ -155,24 +156,24 @@ cdef class Net:
 
     cdef int reflect(self) except -1:
         """The same before the mirror uses them."""
-        if self.ties is not None:
+        if self.ties is not None or self.newer is not self.mirror:
             self.pull()
         if self.is_ahead:
             self.mirror.upload(<uintptr_t>self.params)
             self.is_ahead = False
         return 0
 
-    cdef int reflected(self, const uint8_t *changed) except -1:
-        """The same after the mirror has changed them."""
-        self.is_behind = True
+    cdef int reflected(self, const uint8_t *changed, mirror) except -1:
+        """The same after that mirror, this one or a tower's, has changed them."""
+        self.newer = mirror
         if self.ties is not None:
             self.pull()
             self.push(changed)
         return 0
 
     cdef int forsake(self) except -1:
-        """After the mirror has failed: what came back from it last counts."""
-        self.is_behind = False
+        """After a mirror has failed: what came back from it last counts."""
+        self.newer = None
         self.is_ahead = True
         return 0
 

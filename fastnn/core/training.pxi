@@ -44,7 +44,7 @@ cdef class Training:
     cdef double norms
     cdef public object step, epoch
     cdef tuple blocks
-    cdef object mirrored  # the state where the network is mirrored, or None
+    cdef object mirrored  # the state where the network, or each tower, is mirrored, or None
     cdef bint is_behind  # that one is newer
     cdef object crew
     cdef Towers towers  # of the crew
@@ -133,9 +133,9 @@ cdef class Training:
 
     cdef int make_plan(self, int64_t n_batch, int n_threads, Data data) except -1:
         if self.towers is not None:
-            self.towers.prepare(self.criterion, data, n_batch, n_threads)
+            self.towers.prepare(self.criterion, data, n_batch, n_threads, len(self.blocks))
             n_batch = 1  # updates need none
-        elif self.net.mirror is not None:
+        if self.is_mirrored():
             return 0
         if self.plan is None or self.plan.suits != (n_batch, n_threads, isa(), data.kind()):
             self.plan = Plan(self.net, n_batch, True, n_threads, data)
@@ -156,9 +156,13 @@ cdef class Training:
         epoch.first_step = self.step
         return 0
 
+    cdef bint is_mirrored(self):
+        """Whether parameters and state are updated on devices, that of the network or those of all towers."""
+        return self.net.mirror is not None if self.towers is None else self.towers.exchange is not None
+
     cdef int begin_mirrored(self) except -1:
-        """Copies of parameters and state, to go back to if the device fails."""
-        if self.net.mirror is None or self.towers is not None:
+        """Copies of parameters and state, to go back to if a device fails."""
+        if not self.is_mirrored():
             return 0
         with self.net.lock:
             self.net.pull()
@@ -168,14 +172,18 @@ cdef class Training:
         return 0
 
     cdef fnn_status run_mirrored(self, fnn_epoch *epoch, Data data) except *:
-        """As many as the budget allows, on the device where the network is mirrored."""
+        """As many as the budget allows, on devices."""
         with self.net.lock:
             try:
+                if self.towers is not None:
+                    return self.share_steps(epoch, 0)
                 return FNN_OK if self.step_mirrored(epoch, data) else FNN_ERR_DIVERGED
             except Exception:
                 self.net.forsake()
                 self.is_behind = False
                 self.mirrored = None
+                if self.towers is not None:
+                    self.towers.exchange = None
                 epoch.step = self.step_here
                 raise
 
@@ -188,34 +196,54 @@ cdef class Training:
         is_finite = self.net.mirror.train(data.copy(self.net.mirror), self.mirrored, <uintptr_t>epoch, BUDGET_NS)
         self.mirrored_step = epoch.step
         self.is_behind = self.mirrored is not None
-        self.net.reflected(epoch.trainable)
+        self.net.reflected(epoch.trainable, self.net.mirror)
         return is_finite
 
     cdef fnn_status run_towers(self, fnn_epoch *epoch, int n_threads) except *:
-        """As many as the budget allows, each shared by the towers.  Parameters and state are updated here, on the CPU."""
-        cdef fnn_status status = FNN_OK
+        """As many as the budget allows, of parameters and state that are updated here, on the CPU."""
         with self.net.lock:
-            deadline = perf_counter() + 1e-9 * BUDGET_NS
             self.net.pull()
-            if epoch.step == 0 and epoch.order != NULL:
-                fnn_shuffle(epoch.order, epoch.data.n_rows, epoch.seed, FNN_STREAM_SHUFFLE, epoch.epoch)
             try:
-                while status == FNN_OK and epoch.step < epoch.n_steps and perf_counter() < deadline:
-                    status = self.towers.step(
-                        self.plan.c, self.net.params, self.state, epoch, n_threads, self.crew.run
-                    )
+                return self.share_steps(epoch, n_threads)
             finally:
                 self.net.is_ahead = True
                 self.net.push(epoch.trainable)
+
+    cdef fnn_status share_steps(self, fnn_epoch *epoch, int n_threads) except *:
+        """As many as the budget allows, each shared by the towers."""
+        cdef fnn_status status = FNN_OK
+        deadline = perf_counter() + 1e-9 * BUDGET_NS
+        if epoch.step == 0 and epoch.order != NULL:
+            fnn_shuffle(epoch.order, epoch.data.n_rows, epoch.seed, FNN_STREAM_SHUFFLE, epoch.epoch)
+        while status == FNN_OK and epoch.step < epoch.n_steps and perf_counter() < deadline:
+            if self.towers.exchange is not None:
+                status = self.step_by_exchange(epoch)
+            else:
+                status = self.towers.step(self.plan.c, self.net.params, self.state, epoch, n_threads, self.crew.run)
+        return status
+
+    cdef fnn_status step_by_exchange(self, fnn_epoch *epoch) except *:
+        """Towers have the parameters and the state already where they did the step before, and nobody has asked since."""
+        cdef fnn_status status
+        first = self.towers.first()
+        if self.net.ties is not None or self.net.newer is not first:
+            self.net.pull()
+            self.towers.exchange.upload(<uintptr_t>self.net.params, <uintptr_t>self.state)
+            self.mirrored = self.towers.exchange.state
+        status = self.towers.step_by_exchange(epoch, self.crew.run)
+        if status == FNN_OK:
+            self.mirrored_step = epoch.step
+            self.is_behind = self.mirrored is not None
+            self.net.reflected(epoch.trainable, first)
         return status
 
     cdef fnn_status run_steps(self, fnn_epoch *epoch, int n_threads, Data data) except *:
         """As many as the budget allows."""
         cdef fnn_status status = FNN_OK
+        if self.is_mirrored():
+            return self.run_mirrored(epoch, data)
         if self.towers is not None:
             return self.run_towers(epoch, n_threads)
-        if self.net.mirror is not None:
-            return self.run_mirrored(epoch, data)
         with self.net.lock:
             self.net.pull()
             with nogil:
