@@ -23,6 +23,21 @@ def isa(request: pytest.FixtureRequest) -> Iterator[str]:
     _core.use_isa(before)
 
 
+@pytest.fixture(scope="session")
+def stand_in() -> Callable[..., pathlib.Path]:
+    """Builds a library that stands in for one of NVIDIA's: of the source NAME.c in tests/c, at that path."""
+
+    def build(name: str, path: pathlib.Path, *flags: str) -> pathlib.Path:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        compiler = [os.environ.get("CC", "cc"), "-std=c11", "-O2", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC"]
+        source = pathlib.Path(__file__).parent / "c" / f"{name}.c"
+        linking = [f"-Wl,-soname,{path.name}", str(source), "-o", str(path), "-ldl"]
+        subprocess.run([*compiler, *flags, *linking], check=True)
+        return path
+
+    return build
+
+
 @pytest.fixture
 def one_thread() -> Iterator[None]:
     runtime.set_num_threads(1)
@@ -36,19 +51,9 @@ def rng() -> np.random.Generator:
 
 
 @pytest.fixture(scope="session")
-def build_blas() -> Callable[..., pathlib.Path]:
-    """Compiles tests/c/cublaslt.c, named as NVIDIA names theirs: a folder for it, flags of the compiler."""
-
-    def build(folder: pathlib.Path, *flags: str) -> pathlib.Path:
-        folder.mkdir(parents=True, exist_ok=True)
-        path = folder / "libcublasLt.so.13"
-        flags = ("-std=c11", "-O2", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC", *flags)
-        source = pathlib.Path(__file__).parent / "c" / "cublaslt.c"
-        linking = (f"-Wl,-soname,{path.name}", str(source), "-o", str(path), "-ldl")
-        subprocess.run([os.environ.get("CC", "cc"), *flags, *linking], check=True)
-        return path
-
-    return build
+def build_blas(stand_in: Callable[..., pathlib.Path]) -> Callable[..., pathlib.Path]:
+    """Builds the stand-in for cuBLASLt in a folder, named as NVIDIA's."""
+    return lambda folder, *flags: stand_in("cublaslt", folder / "libcublasLt.so.13", *flags)
 
 
 @pytest.fixture(scope="session")

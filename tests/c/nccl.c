@@ -7,13 +7,14 @@
  * (RTLD_GLOBAL).  What it is to write is poisoned until then.
  *
  * FAKE_NCCL_FAILURE: 1: there are no communicators; 2: gathers fail; 3: groups do, after all has been done but for the
- * last device.  FAKE_NCCL_AFTER: so many groups later. */
+ * last device.  FAKE_NCCL_AFTER: so many gathers later.  FAKE_NCCL_MICROSECONDS: how long a group takes. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { SUCCESS = 0, UNHANDLED_CUDA_ERROR = 1, SYSTEM_ERROR = 2, INVALID_ARGUMENT = 4, INVALID_USAGE = 5 };
 enum { FLOAT32 = 7, MOST = 16 };
@@ -45,6 +46,7 @@ typedef struct gathering {
  * tests. */
 int fake_nccl_live, fake_nccl_cliques, fake_nccl_gathers, fake_nccl_aborted;
 
+static int n_open; /* groups */
 static __thread int depth;
 static __thread clique *joined; /* the clique that the open group is about */
 
@@ -112,7 +114,8 @@ int ncclCommAbort(void *at) {
 /* ---- gathers ---- */
 
 int ncclGroupStart(void) {
-    depth++;
+    if (depth++ == 0 && __atomic_add_fetch(&n_open, 1, __ATOMIC_SEQ_CST) > 1)
+        fail("two threads at once: the devices of the real one may wait for each other for ever");
     return SUCCESS;
 }
 
@@ -149,7 +152,10 @@ static int give(clique *of, int rank) {
 
 int ncclGroupEnd(void) {
     if (depth == 0) return INVALID_USAGE;
-    if (--depth > 0 || joined == NULL) return SUCCESS;
+    if (--depth > 0) return SUCCESS;
+    usleep((useconds_t)setting("FAKE_NCCL_MICROSECONDS"));
+    __atomic_sub_fetch(&n_open, 1, __ATOMIC_SEQ_CST);
+    if (joined == NULL) return SUCCESS;
     clique *of = joined;
     const int is_last_left_out = is_to_fail(3);
     int result = SUCCESS, n = 0;
