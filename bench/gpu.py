@@ -32,7 +32,7 @@ from typing import Any
 import gpu_table
 
 ROOT = Path(__file__).resolve().parent.parent
-TESTS = ["tests/test_cuda.py", "tests/test_cuda_precision.py", "tests/test_devices.py", "tests/test_book_devices.py"]
+TESTS = [f"tests/test_{name}.py" for name in ("cuda", "cuda_precision", "cuda_nccl", "devices", "book_devices")]
 SMOKE_TESTS = ["tests/test_devices.py"]
 TO_BUILD = ("Cython", "setuptools", "numpy", "safetensors", "tqdm")
 ROWS = ("A", "C", "many", "predict", "B")  # the most telling first, as time may run out

@@ -63,8 +63,11 @@ class Trainer:
     has it. The bits are those of the same towers again, with any number of threads; those of other towers, or of none,
     differ by the rounding of sums added up in another order. One tower has the bits of none. Towers that are GPUs have
     the precision of the network.
-    All goes through the host's memory: parameters and gradients travel once a step between it and each GPU, without
-    NCCL, so that small networks are slower with towers than on one device.
+    Where that is done makes no difference to the bits. Towers that are two or more different GPUs send each other their
+    gradients by NVIDIA's NCCL, if it can be loaded, and each does for its own parameters and optimiser's state what the
+    CPU would do; they come back when something reads them. For other towers, and without NCCL (FASTNN_NCCL=0 refuses
+    it), parameters and gradients travel once a step between each GPU and the host's memory. The placement log of the
+    network says which it is. Either way small networks are slower with towers than on one device.
     (Buduma, Fundamentals of Deep Learning, chapter 3, figure 3-3.)
     TypeError, ValueError: an argument is none of these, loss and last layer contradict each other, a layer's
     activation is a threshold, or a CustomLoss is to be computed by towers.
@@ -203,7 +206,7 @@ class Trainer:
         TypeError, ValueError: an argument is none of these. FloatingPointError: the loss is no longer finite.
         RuntimeError: an epoch of this trainer is not over yet, as for EveryNSteps or in another thread; or a GPU fails,
         and leaves network and trainer as they were when the epoch began or, later, a callback last read parameters; if
-        it is that of a tower, as they were after the last update.
+        it is that of a tower whose gradients the CPU adds up, as they were after the last update.
         """
         began = time.monotonic()
         settings = check_settings(

@@ -21,8 +21,19 @@ import scipy.sparse
 import fastnn as fnn
 
 IS_EMULATED = fnn.cuda.is_available() and fnn.cuda.device_name(0) == "emulated on the host"
-N_GPUS = 3 if IS_EMULATED else min(3, fnn.cuda.device_count())
-WHY_NOT = "there are no two GPUs" if N_GPUS < 2 else "" if IS_EMULATED else fnn.cuda.why_no_nccl()
+N_GPUS = 3 if IS_EMULATED else max(2, min(3, fnn.cuda.device_count()))
+
+
+def why_not() -> str:
+    """Why nothing can be exchanged here; "" if it can."""
+    if not fnn.cuda.is_available():
+        return "there is no CUDA module, or no GPU"
+    if IS_EMULATED:  # with a stand-in
+        return ""
+    return fnn.cuda.why_no_nccl() if fnn.cuda.device_count() >= N_GPUS else "there is one GPU"
+
+
+WHY_NOT = why_not()
 needs_gpus = pytest.mark.skipif(WHY_NOT != "", reason=WHY_NOT)
 needs_emulation = pytest.mark.skipif(not IS_EMULATED, reason="there is no emulated CUDA module")
 
@@ -68,7 +79,7 @@ def made(
     net = fnn.Network(N_IN, copy.deepcopy(layers or stack()), seed=7, device=device)
     coach = fnn.Trainer(net, **({"optimizer": fnn.SGD(0.1, momentum=0.9), "towers": towers} | trainer))
     assert coach._crew is not None
-    assert coach._crew.updates.endswith("(gradients by NCCL)") == (towers == GPUS and has_nccl)
+    assert coach._crew.updates.endswith("(gradients by NCCL)") == (towers != CPU and has_nccl)
     return coach
 
 
@@ -350,6 +361,26 @@ def test_memory_that_they_lack(n_bytes: int, monkeypatch: pytest.MonkeyPatch) ->
             coach.fit(np.resize(X, (2000, N_IN)), np.resize(Y, 2000))
     np.testing.assert_array_equal(coach.network.get_flat(), before)
     coach.fit(X, Y)
+
+
+@needs_emulation
+def test_parameters_that_do_not_come_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever asks for them hears of it, and others may ask again."""
+    coach = made(GPUS[::-1])
+    predictor = coach.network.predictor(N)
+    found = []
+
+    def ask(coach: fnn.Trainer, step: int) -> None:
+        monkeypatch.setenv("FASTNN_EMULATE_DEVICES", str(N_GPUS - 1))
+        for call in (lambda: predictor(X), lambda: predictor(X[:1]), coach.network.get_flat):
+            with pytest.raises(RuntimeError, match=f"{GPUS[-1]}: invalid device ordinal"):
+                call()
+        monkeypatch.setenv("FASTNN_EMULATE_DEVICES", str(N_GPUS))
+        found.append(predictor(X))
+
+    coach.fit(X, Y, batch_size=10, callbacks=[fnn.EveryNSteps(2, ask)])
+    assert len(found) == 2
+    np.testing.assert_array_equal(coach.network.get_flat(), fitted(CPU, {"epochs": 1}).network.get_flat())
 
 
 @needs_gpus

@@ -83,7 +83,7 @@ fnn_status fnn_cuda_gradients(fnn_cuda_plan *plan, const fnn_cuda_floats *params
 fnn_status fnn_cuda_train(fnn_cuda_plan *plan, fnn_cuda_floats *params, fnn_cuda_floats *state,
                           const fnn_cuda_data *data, fnn_epoch *epoch, int64_t budget_ns);
 
-/* ---- towers on different devices, which exchange gradients by NVIDIA's NCCL ----------------------------------------- */
+/* ---- towers on different devices, which exchange gradients by NVIDIA's NCCL -------------------------------------- */
 
 /* As fnn_cuda_load_blas; must have been done before what follows. */
 const char *fnn_cuda_load_nccl(const char *const *names, int n_names);

@@ -18,8 +18,8 @@ struct vendor {
  * be, in this thread's buffer. */
 const char *vendor_load(vendor *of, const char *const *names, int n_names);
 
-/* For a list of calls, each with its type, name and arguments: a member of a structure, and how find_calls fills that of
- * `found`. */
+/* For a list of calls, each with its type, name and arguments: a member of a structure, and how find_calls fills that
+ * of `found`. */
 #define VENDOR_DECLARE(type, name, arguments) type(*name) arguments;
 #define VENDOR_FIND(type, name, arguments)                                                                             \
     *missing = #name;                                                                                                  \

@@ -108,17 +108,21 @@ cdef class Predictor:
         if self.work * n_rows < SHORT_WORK:
             data.x, data.n_rows = x.buf, n_rows
             self.acquire()
-            net.pull()
-            fnn_predictor_run(self.c, net.params, &data, link, out)
-            self.release()
+            try:
+                net.pull()
+                fnn_predictor_run(self.c, net.params, &data, link, out)
+            finally:
+                self.release()
             return 0
         while row < n_rows:
             data.x, data.n_rows = <char *>x.buf + row * x.strides[0], min(at_once, n_rows - row)
             self.acquire()
-            net.pull()
-            with nogil:
-                fnn_predictor_run(self.c, net.params, &data, link, out + row * n_out)
-            self.release()
+            try:
+                net.pull()
+                with nogil:
+                    fnn_predictor_run(self.c, net.params, &data, link, out + row * n_out)
+            finally:
+                self.release()
             row += data.n_rows
             PyErr_CheckSignals()
         return 0
