@@ -36,7 +36,7 @@ static vendor library = {find_calls, nullptr, {}};
 
 const char *fnn_cuda_load_nccl(const char *const *names, int n_names) { return vendor_load(&library, names, n_names); }
 
-static fnn_status status_of(int result, const char *call) {
+static fnn_status nccl_status(int result, const char *call) {
     return result == 0 ? FNN_OK : device_failure(nccl.ncclGetErrorString(result), call);
 }
 
@@ -52,7 +52,7 @@ static fnn_status connect(fnn_cuda_exchange *e) {
     }
     const int result = nccl.ncclCommInitAll(e->communicators.data(), (int)e->devices.size(), e->devices.data());
     if (result != 0) e->communicators.assign(e->devices.size(), nullptr); /* whether any are left is not documented */
-    return status_of(result, "ncclCommInitAll");
+    return nccl_status(result, "ncclCommInitAll");
 }
 
 fnn_status fnn_cuda_exchange_create(fnn_cuda_exchange **out, const int *devices, int n_devices, const fnn_net *net) {
@@ -73,9 +73,9 @@ fnn_status fnn_cuda_exchange_create(fnn_cuda_exchange **out, const int *devices,
 void fnn_cuda_exchange_destroy(fnn_cuda_exchange *e) {
     if (e == nullptr) return;
     const std::lock_guard<std::mutex> held(nccl_turn);
+    const auto end = e->has_failed ? nccl.ncclCommAbort : nccl.ncclCommDestroy;
     for (void *communicator : e->communicators)
-        if (communicator != nullptr)
-            e->has_failed ? nccl.ncclCommAbort(communicator) : nccl.ncclCommDestroy(communicator);
+        if (communicator != nullptr) end(communicator);
     for (size_t i = 0; i < e->devices.size(); i++) {
         cudaSetDevice(e->devices[i]);
         device_free(e->gathered[i]);
@@ -84,7 +84,7 @@ void fnn_cuda_exchange_destroy(fnn_cuda_exchange *e) {
 }
 
 fnn_status gather(const fnn_cuda_exchange *e, const fnn_cuda_tower *towers) {
-    FNN_TRY(status_of(nccl.ncclGroupStart(), "ncclGroupStart"));
+    FNN_TRY(nccl_status(nccl.ncclGroupStart(), "ncclGroupStart"));
     int result = 0;
     for (size_t i = 0; i < e->devices.size() && result == 0; i++) {
         const fnn_cuda_plan *plan = towers[i].plan;
@@ -92,6 +92,6 @@ fnn_status gather(const fnn_cuda_exchange *e, const fnn_cuda_tower *towers) {
                                     e->communicators[i], plan->stream);
     }
     const int ended = nccl.ncclGroupEnd(); /* also if one has failed: this thread's group must not stay open */
-    FNN_TRY(status_of(result, "ncclAllGather"));
-    return status_of(ended, "ncclGroupEnd");
+    FNN_TRY(nccl_status(result, "ncclAllGather"));
+    return nccl_status(ended, "ncclGroupEnd");
 }
