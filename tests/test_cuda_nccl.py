@@ -191,6 +191,23 @@ def test_trainers_take_turns() -> None:
 
 
 @needs_gpus
+def test_a_layer_that_another_network_changes_meanwhile() -> None:
+    found = []
+    for towers in (GPUS, CPU):
+        common = fnn.Dense(18, "tanh")
+        net, other = (fnn.Network(N_IN, [common, fnn.Dense(n)], seed=n) for n in (N_OUT, 6))
+
+        def halve(coach: fnn.Trainer, step: int, other: fnn.Network = other) -> None:
+            other.set_flat(other.get_flat() / 2)
+
+        coach = fnn.Trainer(net, optimizer=fnn.Adam(0.01), towers=towers)
+        coach.fit(X / 4, Y, batch_size=10, callbacks=[fnn.EveryNSteps(2, halve)])
+        found.append((net.get_flat(), other.get_flat()))
+    for one, changed in zip(*found, strict=True):
+        np.testing.assert_array_equal(one, changed)
+
+
+@needs_gpus
 def test_a_training_goes_on_from_a_file(tmp_path: pathlib.Path) -> None:
     coach = fitted(optimizer=fnn.Adam(0.01))
     coach.save(tmp_path / "half.safetensors")
