@@ -160,7 +160,7 @@ def test_who_reads_and_sets_parameters_meanwhile(home: str) -> None:
     seen: list[Any] = []
 
     def halve(coach: fnn.Trainer, step: int) -> None:
-        seen.append((step, coach.network.get_flat(), coach.network(X)))
+        seen.append((step, coach.network(X), coach.network.get_flat()))
         if step != 6:
             coach.network.set_flat(coach.network.get_flat() / 2)
 
