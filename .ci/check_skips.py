@@ -8,6 +8,7 @@ ALLOWED = {
     "this machine has no GPU",
     "there is no CUDA module, or no GPU",
     "there is no emulated CUDA module",
+    "there are no two GPUs",
     "jax is not installed",
     "tensorflow is not installed",
     "onnx is not installed, which makes the model",
