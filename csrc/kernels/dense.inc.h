@@ -120,7 +120,6 @@ static void dense_backward_input(float *dx, const float *dy, const float *w, con
 
 /* A share of the weights' gradients: products over the samples, in which a tile's rows are inputs. */
 typedef struct weight_product {
-    tile_shape shape;
     const fnn_sink *dw;
     const float *x, *dy;
     int64_t n_batch, n_in, n_panels;
@@ -134,10 +133,14 @@ typedef struct samples {
 /* The sums of a tile so far, between its ranges of samples: panel by panel. */
 typedef v16 partial_sums[FNN_ACCUMULATORS];
 
+/* How many samples before its turn a line of x is asked for. */
+#define FNN_SAMPLES_AHEAD 12
+
 /* Gradients of a tile whose first input is at x and whose first panel is at dy, of the first sample.  They go to `at`
- * of the variable and on: by the commonest update straight from the registers. */
+ * of the variable and on: by the commonest update straight from the registers.  is_first: no tile before has read these
+ * lines of x; up to sixteen loads from one that is not there yet would all be tried again. */
 FNN_INLINE void weight_tile(const weight_product *p, partial_sums sums, int64_t at, const float *x, const float *dy,
-                            const samples s, const int rows, const int panels) {
+                            const samples s, const int is_first, const int rows, const int panels) {
     const int64_t stride = p->n_in * FNN_LANES, dy_stride = p->n_batch * FNN_LANES;
     v16 acc[FNN_MR][FNN_NR];
     FNN_UNROLL
@@ -155,6 +158,7 @@ FNN_INLINE void weight_tile(const weight_product *p, partial_sums sums, int64_t 
     x += s.begin * FNN_LANES, dy += s.begin * FNN_LANES;
     for (int64_t n = s.end - s.begin; n > 0; n--, x += FNN_LANES, dy += FNN_LANES) {
         v16 b[FNN_NR];
+        if (is_first) __builtin_prefetch(x + FNN_SAMPLES_AHEAD * FNN_LANES);
         FNN_UNROLL
         for (int j = 0; j < panels; j++) b[j] = v16_load(dy + j * dy_stride);
         FNN_UNROLL
@@ -188,27 +192,56 @@ FNN_INLINE void weight_tile(const weight_product *p, partial_sums sums, int64_t 
     for (int j = 0; j < panels; j++) deliver(p->dw, at + j * stride, FNN_LANES, sums + j * rows, rows);
 }
 
-static void weight_any_tile(const weight_product *p, partial_sums sums, int64_t at, const float *x, const float *dy,
-                            const samples s, const tile t) {
-#define FNN_TILE_BODY(rows, panels) weight_tile(p, sums, at, x, dy, s, rows, panels)
-    FNN_TILE_SWITCH(t)
-#undef FNN_TILE_BODY
+/* Tiles of one block of sixteen inputs, as even as can be. */
+#define FNN_BLOCK_TILES(panels) ((FNN_LANES * (panels) + FNN_ACCUMULATORS - 1) / FNN_ACCUMULATORS)
+#define FNN_MOST_BLOCK_TILES FNN_BLOCK_TILES(FNN_NR)
+
+/* A whole block of inputs from `first` on, and one group of panels: its tiles are constants, for a tile is too short to
+ * find out about it again and again. */
+FNN_INLINE void whole_block(const weight_product *p, partial_sums *sums, int64_t first, int64_t panel,
+                            const samples s, const int panels) {
+    const int64_t at = (panel * p->n_in + first) * FNN_LANES;
+    const float *x = p->x + first * p->n_batch, *dy = p->dy + panel * p->n_batch * FNN_LANES;
+    const int n = FNN_BLOCK_TILES(panels), rows = FNN_LANES / n, larger = FNN_LANES % n;
+#define FNN_START_OF(i) ((i)*rows + ((i) < larger ? (i) : larger))
+#define FNN_TILE_OF_BLOCK(i)                                                                                           \
+    if (i < n)                                                                                                         \
+    weight_tile(p, sums[i], at + FNN_START_OF(i) * FNN_LANES, x + FNN_START_OF(i), dy, s, i == 0,                     \
+                FNN_START_OF(i + 1) - FNN_START_OF(i), panels)
+    FNN_TILE_OF_BLOCK(0);
+    FNN_TILE_OF_BLOCK(1);
+    FNN_TILE_OF_BLOCK(2);
+#undef FNN_TILE_OF_BLOCK
+#undef FNN_START_OF
 }
 
-#define FNN_BLOCK_TILES ((FNN_LANES + FNN_WIDE_ROWS - 1) / FNN_WIDE_ROWS)
+/* Any block: the last one may have fewer inputs. */
+static void any_block(const weight_product *p, partial_sums *sums, int64_t first, int64_t panel, int panels,
+                          const samples s) {
+    const cut tiles = cut_evenly(least(FNN_LANES, p->n_in - first), FNN_WIDE_ROWS);
+    const float *x = p->x + first * p->n_batch, *dy = p->dy + panel * p->n_batch * FNN_LANES;
+    tile t = {.panel = panel, .panels = panels};
+    for (int64_t i = 0; i < tiles.pieces; i++, t.row += t.rows) {
+        t.rows = (int)(start_of(&tiles, i + 1) - t.row);
+        const int64_t at = (panel * p->n_in + first + t.row) * FNN_LANES;
+#define FNN_TILE_BODY(rows, panels) weight_tile(p, sums[i], at, x + t.row, dy, s, 0, rows, panels)
+        FNN_TILE_SWITCH(t)
+#undef FNN_TILE_BODY
+    }
+}
 
-/* One block of up to sixteen inputs and one group of panels. */
-static void weight_block(const weight_product *p, partial_sums sums[FNN_BLOCK_TILES], int64_t group, int64_t block,
+static void weight_block(const weight_product *p, partial_sums *sums, int64_t block, int64_t panel, int panels,
                          const samples s) {
-    const int64_t first = block * FNN_LANES, inputs = least(FNN_LANES, p->n_in - first);
-    const int64_t tiles = ceil_div(inputs, p->shape.rows);
-    for (int64_t i = 0; i < tiles; i++) {
-        const tile t = tile_at(p->shape, group * tiles + i, p->n_panels, inputs);
-        const int64_t at = (t.panel * p->n_in + first + t.row) * FNN_LANES;
-        for (int j = 0; j < t.panels && s.end == p->n_batch; j++)
-            prefetch_sink(p->dw, at + j * p->n_in * FNN_LANES, t.rows);
-        weight_any_tile(p, sums[i], at, p->x + first * p->n_batch + t.row, p->dy + t.panel * p->n_batch * FNN_LANES, s,
-                        t);
+    const int64_t first = block * FNN_LANES;
+    if (p->n_in - first < FNN_LANES || FNN_MOST_BLOCK_TILES > 3) {
+        any_block(p, sums, first, panel, panels, s);
+        return;
+    }
+    switch (panels) {
+#define FNN_BLOCK_CASE(panels)                                                                                         \
+    case panels: whole_block(p, sums, first, panel, s, panels); break;
+        FNN_EACH_WIDTH(FNN_BLOCK_CASE)
+#undef FNN_BLOCK_CASE
     }
 }
 
@@ -219,14 +252,17 @@ static void weight_block(const weight_product *p, partial_sums sums[FNN_BLOCK_TI
 
 static void weight_rectangle(const weight_product *p, const rectangle r) {
     const int64_t ranges = ceil_div(p->n_batch, FNN_NEAR_SAMPLES);
-    partial_sums sums[FNN_NEAR_BLOCKS][FNN_BLOCK_TILES];
+    partial_sums sums[FNN_NEAR_BLOCKS][FNN_MOST_BLOCK_TILES];
     for (int64_t first = r.tile; first < r.tile + r.tiles; first += FNN_NEAR_BLOCKS)
-        for (int64_t group = r.group; group < r.group + r.groups; group++)
+        for (int64_t group = r.group; group < r.group + r.groups; group++) {
+            const int64_t panel = first_panel(wide_tile, group, p->n_panels);
+            const int panels = (int)(first_panel(wide_tile, group + 1, p->n_panels) - panel);
             for (int64_t range = 0; range < ranges; range++) {
                 const samples s = {p->n_batch * range / ranges, p->n_batch * (range + 1) / ranges};
                 for (int64_t block = first; block < least(first + FNN_NEAR_BLOCKS, r.tile + r.tiles); block++)
-                    weight_block(p, sums[block - first], group, block, s);
+                    weight_block(p, sums[block - first], block, panel, panels, s);
             }
+        }
 }
 
 /* The bias's gradient of panels [first, end). */
@@ -274,15 +310,14 @@ static void few_rows_backward(const fnn_sink *dw, const float *x, const float *d
 
 static void dense_backward_weight(const fnn_sink *dw, const fnn_sink *db, const float *x, const float *dy,
                                   int64_t n_batch, int64_t n_in, int64_t n_out, fnn_part part) {
-    const tile_shape shape = n_batch > FNN_NEAR_SAMPLES ? tall_tile : wide_tile;
-    const weight_product p = {shape, dw, x, dy, n_batch, n_in, fnn_panels(n_out)};
+    const weight_product p = {dw, x, dy, n_batch, n_in, fnn_panels(n_out)};
     const int64_t blocks = fnn_panels(n_in);
     int64_t begin, end;
-    share(&begin, &end, ceil_div(p.n_panels, shape.panels) * blocks, part);
+    share(&begin, &end, ceil_div(p.n_panels, FNN_NR) * blocks, part);
     while (begin < end) {
         const rectangle r = next_rectangle(&begin, end, blocks, INT64_MAX);
-        const int64_t first = first_panel(shape, r.group, p.n_panels);
-        const int64_t panels_end = first_panel(shape, r.group + r.groups, p.n_panels);
+        const int64_t first = first_panel(wide_tile, r.group, p.n_panels);
+        const int64_t panels_end = first_panel(wide_tile, r.group + r.groups, p.n_panels);
         for (int64_t panel = first; n_batch <= FNN_FEW && panel < panels_end; panel++)
             few_rows_backward(dw, x, dy, n_batch, n_in, panel, r.tile, r.tile + r.tiles);
         if (n_batch > FNN_FEW) weight_rectangle(&p, r);
@@ -290,7 +325,9 @@ static void dense_backward_weight(const fnn_sink *dw, const fnn_sink *db, const 
     }
 }
 
+#undef FNN_SAMPLES_AHEAD
 #undef FNN_BLOCK_TILES
+#undef FNN_MOST_BLOCK_TILES
 #undef FNN_TILE_KEY
 #undef FNN_TILE_CASE
 #undef FNN_TILE_SWITCH

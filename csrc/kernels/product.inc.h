@@ -18,22 +18,22 @@ typedef struct tile {
     int panels, rows;
 } tile;
 
-FNN_INLINE int64_t tiles_of(tile_shape most, int64_t n_panels, int64_t n_rows) {
-    return ceil_div(n_panels, most.panels) * ceil_div(n_rows, most.rows);
+/* n things in so many pieces, as even as can be: of `size`, the first `larger` ones of one more. */
+typedef struct cut {
+    int64_t pieces, size, larger;
+} cut;
+
+FNN_INLINE cut cut_evenly(int64_t n, int64_t most) {
+    const int64_t pieces = ceil_div(n, most);
+    return (cut){pieces, n / pieces, n % pieces};
 }
 
-/* The first panel of a group of those that tiles have side by side. */
+FNN_INLINE int64_t start_of(const cut *c, int64_t piece) { return piece * c->size + least(piece, c->larger); }
+
+/* Where a group of panels begins, of the groups that tiles have side by side: each half of the groups of 16 panels,
+ * which is a thread's share, has 8 of them. */
 FNN_INLINE int64_t first_panel(tile_shape most, int64_t group, int64_t n_panels) {
     return n_panels * group / ceil_div(n_panels, most.panels);
-}
-
-/* Rows and panels are spread evenly: 100 rows are 17 tiles of 5 or 6, not 16 of 6 and one of 4, and each half of the
- * groups of 16 panels, which is a thread's share, has 8 of them. */
-FNN_INLINE tile tile_at(tile_shape most, int64_t item, int64_t n_panels, int64_t n_rows) {
-    const int64_t per_group = ceil_div(n_rows, most.rows), group = item / per_group, t = item % per_group;
-    const int64_t panel = first_panel(most, group, n_panels), row = n_rows * t / per_group;
-    return (tile){panel, row, (int)(first_panel(most, group + 1, n_panels) - panel),
-                  (int)(n_rows * (t + 1) / per_group - row)};
 }
 
 /* Calls body(..., rows, panels) with both as constants, so that its accumulators live in registers. */
@@ -210,6 +210,7 @@ static fnn_view copy_block(float *to, const fnn_view x, int64_t row, int64_t row
 /* y = x W + b, or x W where b is NULL */
 typedef struct layer_product {
     tile_shape shape; /* product_share chooses it */
+    cut tiles;        /* of rows, for that shape */
     float *y;
     fnn_view x;
     weights m;
@@ -231,26 +232,27 @@ static ahead after(const layer_product *p, const tile t, const view w, int64_t n
 /* Tiles [first, end) of the rectangle's groups, places [k, k + n_k) of all. */
 static void product_block(const layer_product *p, const rectangle r, int64_t first, int64_t end, int64_t k, int64_t n_k,
                           const view w) {
-    const int64_t n_batch = p->n_batch, per_group = ceil_div(n_batch, p->shape.rows);
-    const tile top = tile_at(p->shape, first, p->n_panels, n_batch);
-    const tile bottom = tile_at(p->shape, end - 1, p->n_panels, n_batch);
+    const int64_t n_batch = p->n_batch, top = start_of(&p->tiles, first), bottom = start_of(&p->tiles, end);
     const int is_near = p->near == NULL;
-    const fnn_view x = is_near ? (fnn_view){p->x.at + top.row * p->x.row, p->x.row, p->x.panel}
-                               : copy_block(p->near, p->x, top.row, bottom.row + bottom.rows - top.row, k, n_k);
+    const fnn_view x = is_near ? (fnn_view){p->x.at + top * p->x.row, p->x.row, p->x.panel}
+                               : copy_block(p->near, p->x, top, bottom - top, k, n_k);
     const origin from = k > 0          ? (origin){p->y, n_batch * FNN_LANES, FNN_LANES}
                         : p->b != NULL ? (origin){p->b, FNN_LANES, 0}
                                        : (origin){zeros, 0, 0};
     const int64_t w_panel = first_panel(p->shape, r.group, p->n_panels);
-    for (int64_t group = r.group; group < r.group + r.groups; group++)
-        for (int64_t i = first; i < end; i++) {
-            const tile t = tile_at(p->shape, group * per_group + i, p->n_panels, n_batch);
-            const view own_w = {w.at + (t.panel - w_panel) * w.stride, w.stride};
-            const fnn_view own_x = {x.at + (t.row - top.row) * x.row, x.row, x.panel};
+    for (int64_t group = r.group; group < r.group + r.groups; group++) {
+        tile t = {.panel = first_panel(p->shape, group, p->n_panels), .row = top};
+        t.panels = (int)(first_panel(p->shape, group + 1, p->n_panels) - t.panel);
+        const view own_w = {w.at + (t.panel - w_panel) * w.stride, w.stride};
+        const int is_first = group == r.group && x.row == FNN_LANES; /* the other groups find x near */
+        for (int64_t i = first; i < end; i++, t.row += t.rows) {
+            t.rows = (int)(start_of(&p->tiles, i + 1) - t.row);
+            const fnn_view own_x = {x.at + (t.row - top) * x.row, x.row, x.panel};
             const ahead next = is_near ? (ahead){0} : after(p, t, own_w, n_k, i - first, end - first);
-            const int is_first = group == r.group && x.row == FNN_LANES; /* the other groups find x near */
             product(p->y, from, own_x, own_w, n_k, n_batch, t, is_near && !is_first ? NULL : &next);
             if (k + n_k == p->n_k && p->last->run != NULL) p->last->run(p->last, n_batch, t);
         }
+    }
 }
 
 /* A large x is taken in blocks of FNN_BLOCK floats, past which all weights of the rectangle stream; a block takes the
@@ -272,9 +274,9 @@ static void product_rectangle(const layer_product *p, const rectangle r) {
 
 static void product_share(layer_product p, fnn_part part) {
     p.shape = p.n_panels <= slim_tile.panels ? slim_tile : p.near != NULL ? tall_tile : wide_tile;
+    p.tiles = cut_evenly(p.n_batch, p.shape.rows);
     const int64_t most = p.m.is_turned ? fnn_turned_panels(p.n_batch, p.n_k) / p.shape.panels : INT64_MAX;
     int64_t begin, end;
-    share(&begin, &end, tiles_of(p.shape, p.n_panels, p.n_batch), part);
-    while (begin < end)
-        product_rectangle(&p, next_rectangle(&begin, end, ceil_div(p.n_batch, p.shape.rows), most));
+    share(&begin, &end, ceil_div(p.n_panels, p.shape.panels) * p.tiles.pieces, part);
+    while (begin < end) product_rectangle(&p, next_rectangle(&begin, end, p.tiles.pieces, most));
 }

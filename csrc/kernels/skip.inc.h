@@ -4,7 +4,12 @@
  * outputs is held in registers for one row, or one column, at a time. */
 
 /* Words of a row that all rows pass before the next ones, so that the weights they meet (32 KB) stay near. */
-#define FNN_SKIP_WORDS (8 / FNN_SPARSE_PANELS)
+#define FNN_SKIP_WORDS (16 / FNN_SPARSE_PANELS)
+
+/* Lines, which are rows forward and inputs backward, are taken a few at a time, at places where any of them is not zero:
+ * what the others add is zero too, and the matrix is loaded once for all.  A line alone is bound by those loads, or, if
+ * it has few panels, by how long a multiply-add takes. */
+#define FNN_LINES_OF(panels) (FNN_SPARSE_LINES == 1 ? 1 : (panels) <= 2 ? FNN_SPARSE_LINES : FNN_SPARSE_LINES / 2)
 
 /* Calls body(..., panels, is_bytes) with both as constants. */
 #define FNN_SKIP_CASE(panels)                                                                                          \
@@ -22,6 +27,18 @@ FNN_INLINE uint64_t kept_word(const uint16_t *keep, int64_t word, int64_t i, int
     for (int64_t panel = 4 * word; panel < least(4 * word + 4, n_panels); panel++)
         bits |= (uint64_t)keep[panel * n_batch + i] << (16 * (panel % 4));
     return bits;
+}
+
+/* What is not kept of one word's values, from value `at` on, becomes zero, for a line beside may have a bit there. */
+static void drop(const fnn_skip *x, int64_t word, int64_t at, uint64_t kept) {
+    for (uint64_t rest = x->bits[word] & ~kept; rest != 0; rest &= rest - 1) {
+        const int64_t k = at + __builtin_ctzll(rest);
+        if (x->x_type == FNN_UINT8)
+            ((uint8_t *)x->x)[k] = 0;
+        else
+            ((float *)x->x)[k] = 0.0f;
+    }
+    x->bits[word] &= kept;
 }
 
 static void skip_gather(const fnn_skip *x, const fnn_data *data, const uint32_t *rows, int64_t first,
@@ -49,10 +66,9 @@ static void skip_gather(const fnn_skip *x, const fnn_data *data, const uint32_t 
                 ((float *)to)[k] =
                     (float)((double)((const float *)data->x)[row * n_in + k] * input->scale + input->offset) * scale;
         }
-        for (int64_t word = 0; word < n_words; word++) {
-            const uint64_t kept = keep != NULL ? kept_word(keep, word, i, n_batch, fnn_panels(n_in)) : ~(uint64_t)0;
-            x->bits[i * n_words + word] = data->bits[row * n_words + word] & kept;
-        }
+        memcpy(x->bits + i * n_words, data->bits + row * n_words, (size_t)n_words * sizeof(uint64_t));
+        for (int64_t word = 0; keep != NULL && word < n_words; word++)
+            drop(x, i * n_words + word, i * n_in + word * 64, kept_word(keep, word, i, n_batch, fnn_panels(n_in)));
     }
 }
 
@@ -90,44 +106,82 @@ static void skip_transpose(const fnn_skip *x, int64_t n_batch, int64_t n_in, fnn
     }
 }
 
+/* ---- products ---- */
+
 /* x comes as a copy: its fields stay in registers, whatever is stored meanwhile. */
 FNN_INLINE v16 skip_value(const fnn_skip x, int64_t at, const int is_bytes) {
     return v16_set1(is_bytes ? x.table[((const uint8_t *)x.x)[at]] : ((const float *)x.x)[at]);
 }
 
+/* Values of x: of the first line and place, and how far apart those of lines and of places are. */
+typedef struct skip_lines {
+    int64_t at, line, place;
+} skip_lines;
+
+/* acc += value * matrix over the places that the bits of `word` name, for each line; the matrix has a group of panels a
+ * place. */
+FNN_INLINE void skip_multiply(v16 acc[FNN_SPARSE_LINES][FNN_SPARSE_PANELS], const fnn_skip x, const skip_lines values,
+                              uint64_t word, const float *matrix, int64_t stride, const int lines, const int panels,
+                              const int is_bytes) {
+    for (; word != 0; word &= word - 1) {
+        const int64_t place = __builtin_ctzll(word);
+        const group entries = group_at(matrix + place * FNN_LANES, stride);
+        v16 each[FNN_SPARSE_LINES];
+        FNN_UNROLL
+        for (int i = 0; i < lines; i++)
+            each[i] = skip_value(x, values.at + i * values.line + place * values.place, is_bytes);
+        FNN_UNROLL
+        for (int j = 0; j < panels; j++) {
+            const v16 entry = v16_in_register(group_load(&entries, j));
+            FNN_UNROLL
+            for (int i = 0; i < lines; i++) acc[i][j] = v16_fma(each[i], entry, acc[i][j]);
+        }
+    }
+}
+
 /* ---- forward ---- */
 
-/* acc += the part of row x W that the set bits of one word name; at: of the word's first value, w: of its weights */
-FNN_INLINE void skip_multiply(v16 *acc, const fnn_skip x, int64_t at, uint64_t word, const float *w, int64_t w_stride,
-                              const int panels, const int is_bytes) {
-    for (; word != 0; word &= word - 1) {
-        const int64_t k = __builtin_ctzll(word);
-        const v16 value = skip_value(x, at + k, is_bytes);
-        const group weights = group_at(w + k * FNN_LANES, w_stride);
+/* The part of y = x W + b that words [first, end) of rows [i, i + lines) add; y and w: their first panel's. */
+FNN_INLINE void skip_rows(float *y, const fnn_skip x, const float *w, const float *b, int64_t n_batch, int64_t n_in,
+                          int64_t i, int64_t first, int64_t end, const int lines, const int panels,
+                          const int is_bytes) {
+    const int64_t w_stride = n_in * FNN_LANES, y_stride = n_batch * FNN_LANES, n_words = fnn_words(n_in);
+    const float *from = first == 0 ? b : y + i * FNN_LANES;
+    const int64_t from_stride = first == 0 ? FNN_LANES : y_stride, from_row = first == 0 ? 0 : FNN_LANES;
+    v16 acc[FNN_SPARSE_LINES][FNN_SPARSE_PANELS];
+    FNN_UNROLL
+    for (int r = 0; r < lines; r++) {
         FNN_UNROLL
-        for (int j = 0; j < panels; j++) acc[j] = v16_fma(value, group_load(&weights, j), acc[j]);
+        for (int j = 0; j < panels; j++) acc[r][j] = v16_load(from + r * from_row + j * from_stride);
+    }
+    for (int64_t word = first; word < end; word++) {
+        uint64_t bits = 0;
+        FNN_UNROLL
+        for (int r = 0; r < lines; r++) bits |= x.bits[(i + r) * n_words + word];
+        skip_multiply(acc, x, (skip_lines){i * n_in + word * 64, n_in, 1}, bits, w + word * 64 * FNN_LANES, w_stride,
+                      lines, panels, is_bytes);
+    }
+    FNN_UNROLL
+    for (int r = 0; r < lines; r++) {
+        FNN_UNROLL
+        for (int j = 0; j < panels; j++)
+            v16_store(y + (i + r) * FNN_LANES + j * y_stride, v16_add(acc[r][j], v16_set1(0.0f)));
     }
 }
 
 /* y = x W + b of rows [begin, end) and of panels from `panel` on */
 FNN_INLINE void skip_product(float *y, const fnn_skip x, const float *w, const float *b, int64_t n_batch, int64_t n_in,
                              int64_t panel, int64_t begin, int64_t end, const int panels, const int is_bytes) {
-    const int64_t w_stride = n_in * FNN_LANES, y_stride = n_batch * FNN_LANES, n_words = fnn_words(n_in);
-    w += panel * w_stride, b += panel * FNN_LANES, y += panel * y_stride;
-    for (int64_t first = 0; first < n_words; first += FNN_SKIP_WORDS)
-        for (int64_t i = begin; i < end; i++) {
-            float *at = y + i * FNN_LANES;
-            const float *start = first == 0 ? b : at;
-            const int64_t stride = first == 0 ? FNN_LANES : y_stride;
-            v16 acc[FNN_SPARSE_PANELS];
-            FNN_UNROLL
-            for (int j = 0; j < panels; j++) acc[j] = v16_load(start + j * stride);
-            for (int64_t word = first; word < least(first + FNN_SKIP_WORDS, n_words); word++)
-                skip_multiply(acc, x, i * n_in + word * 64, x.bits[i * n_words + word], w + word * 64 * FNN_LANES,
-                              w_stride, panels, is_bytes);
-            FNN_UNROLL
-            for (int j = 0; j < panels; j++) v16_store(at + j * y_stride, v16_add(acc[j], v16_set1(0.0f)));
-        }
+    const int64_t n_words = fnn_words(n_in);
+    const int lines = panels <= 2 ? FNN_SPARSE_LINES : 1;
+    w += panel * n_in * FNN_LANES, b += panel * FNN_LANES, y += panel * n_batch * FNN_LANES;
+    for (int64_t first = 0; first < n_words; first += FNN_SKIP_WORDS) {
+        const int64_t next = least(first + FNN_SKIP_WORDS, n_words);
+        int64_t i = begin;
+        for (; i + lines <= end; i += lines)
+            skip_rows(y, x, w, b, n_batch, n_in, i, first, next, lines, panels, is_bytes);
+        for (; i < end; i++) skip_rows(y, x, w, b, n_batch, n_in, i, first, next, 1, panels, is_bytes);
+    }
 }
 
 static void skip_forward(float *out, float *y, const fnn_skip *x, const float *w, const float *b, const uint16_t *keep,
@@ -151,31 +205,35 @@ static void skip_forward(float *out, float *y, const fnn_skip *x, const float *w
 
 /* ---- backward ---- */
 
-/* Delivers the gradients of the weights of input k and of panels from `panel` on. */
-FNN_INLINE void skip_weight_input(const fnn_sink *dw, const fnn_skip x, const float *dy, int64_t n_batch, int64_t n_in,
-                                  int64_t panel, int64_t k, const int panels, const int is_bytes) {
+/* Delivers the gradients of the weights of inputs [k, k + lines) and of panels from `panel` on. */
+FNN_INLINE void skip_weight_inputs(const fnn_sink *dw, const fnn_skip x, const float *dy, int64_t n_batch, int64_t n_in,
+                                   int64_t panel, int64_t k, const int lines, const int panels, const int is_bytes) {
     const int64_t dy_stride = n_batch * FNN_LANES, n_words = fnn_words(n_batch);
-    v16 acc[FNN_SPARSE_PANELS];
+    v16 acc[FNN_SPARSE_LINES][FNN_SPARSE_PANELS];
     FNN_UNROLL
-    for (int j = 0; j < panels; j++) acc[j] = v16_set1(0.0f);
-    for (int64_t word = 0; word < n_words; word++)
-        for (uint64_t rest = x.columns[k * n_words + word]; rest != 0; rest &= rest - 1) {
-            const int64_t s = word * 64 + __builtin_ctzll(rest);
-            const v16 value = skip_value(x, s * n_in + k, is_bytes);
-            const group gradients = group_at(dy + panel * dy_stride + s * FNN_LANES, dy_stride);
-            FNN_UNROLL
-            for (int j = 0; j < panels; j++) acc[j] = v16_fma(value, group_load(&gradients, j), acc[j]);
-        }
+    for (int i = 0; i < lines; i++) {
+        FNN_UNROLL
+        for (int j = 0; j < panels; j++) acc[i][j] = v16_set1(0.0f);
+    }
+    for (int64_t word = 0; word < n_words; word++) {
+        uint64_t bits = 0;
+        FNN_UNROLL
+        for (int i = 0; i < lines; i++) bits |= x.columns[(k + i) * n_words + word];
+        skip_multiply(acc, x, (skip_lines){word * 64 * n_in + k, 1, n_in}, bits,
+                      dy + (panel * n_batch + word * 64) * FNN_LANES, dy_stride, lines, panels, is_bytes);
+    }
     FNN_UNROLL
-    for (int j = 0; j < panels; j++) acc[j] = v16_add(acc[j], v16_set1(0.0f));
-    deliver(dw, (panel * n_in + k) * FNN_LANES, n_in * FNN_LANES, acc, panels);
+    for (int i = 0; i < lines; i++) {
+        FNN_UNROLL
+        for (int j = 0; j < panels; j++) acc[i][j] = v16_add(acc[i][j], v16_set1(0.0f));
+        deliver(dw, (panel * n_in + k + i) * FNN_LANES, n_in * FNN_LANES, acc[i], panels);
+    }
 }
 
 /* Inputs of one word that change their weights: those that a row of the batch has, or all. */
 FNN_INLINE uint64_t changing_inputs(const fnn_skip x, int64_t word, int64_t n_batch, int64_t n_in, int is_still) {
-    const int64_t left = n_in - word * 64;
     uint64_t inputs = 0;
-    if (!is_still) return left >= 64 ? ~(uint64_t)0 : ((uint64_t)1 << left) - 1;
+    if (!is_still) return ~(uint64_t)0;
     for (int64_t i = 0; i < n_batch; i++) inputs |= x.bits[i * fnn_words(n_in) + word]; /* else w -= rate * 0 */
     return inputs;
 }
@@ -184,12 +242,21 @@ FNN_INLINE uint64_t changing_inputs(const fnn_skip x, int64_t word, int64_t n_ba
 FNN_INLINE void skip_weight_product(const fnn_sink *dw, const fnn_skip x, const float *dy, int64_t n_batch,
                                     int64_t n_in, int64_t panel, int64_t begin, int64_t end, const int panels,
                                     const int is_bytes) {
+    const int lines = FNN_LINES_OF(panels);
+    const uint64_t all = (1u << lines) - 1;
     for (int64_t word = begin / 64; word * 64 < end; word++) {
         uint64_t inputs = changing_inputs(x, word, n_batch, n_in, is_still(dw));
         if (word * 64 < begin) inputs &= ~(uint64_t)0 << (begin % 64);
         if (word * 64 + 64 > end) inputs &= ((uint64_t)1 << (end % 64)) - 1;
-        for (; inputs != 0; inputs &= inputs - 1)
-            skip_weight_input(dw, x, dy, n_batch, n_in, panel, word * 64 + __builtin_ctzll(inputs), panels, is_bytes);
+        while (inputs != 0) {
+            const int64_t k = __builtin_ctzll(inputs);
+            const int together = (inputs >> k & all) == all;
+            if (together)
+                skip_weight_inputs(dw, x, dy, n_batch, n_in, panel, word * 64 + k, lines, panels, is_bytes);
+            else
+                skip_weight_inputs(dw, x, dy, n_batch, n_in, panel, word * 64 + k, 1, panels, is_bytes);
+            inputs &= ~((together ? all : 1) << k);
+        }
     }
 }
 
@@ -211,5 +278,6 @@ static void skip_backward_weight(const fnn_sink *dw, const fnn_sink *db, const f
 }
 
 #undef FNN_SKIP_WORDS
+#undef FNN_LINES_OF
 #undef FNN_SKIP_CASE
 #undef FNN_SKIP_SWITCH

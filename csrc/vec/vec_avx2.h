@@ -12,11 +12,13 @@
 #define FNN_WIDE_ROWS 6
 #define FNN_TALL_TILE {6, 1}
 #define FNN_SLIM_TILE {6, 1}
+#define FNN_EACH_WIDTH(M) M(1)
 #define FNN_EACH_TILE(M) M(1, 1) M(2, 1) M(3, 1) M(4, 1) M(5, 1) M(6, 1)
 /* rows of a batch whose gradients fit in registers */
 #define FNN_FEW 4
 #define FNN_EACH_FEW(M) M(1) M(2) M(3) M(4)
 #define FNN_SPARSE_PANELS 4
+#define FNN_SPARSE_LINES 1
 #define FNN_EACH_SPARSE(M) M(1) M(2) M(3) M(4)
 
 typedef struct v16 {
@@ -32,6 +34,7 @@ static inline v16 v16_load_part(const float *p, int n) {
     const __m256i high = _mm256_cmpgt_epi32(_mm256_set1_epi32(n - 8), lane);
     return (v16){_mm256_maskload_ps(p, low), _mm256_maskload_ps(p + 8, high)};
 }
+static inline v16 v16_in_register(v16 a) { return a; }
 static inline void v16_store(float *p, v16 a) {
     _mm256_storeu_ps(p, a.lo);
     _mm256_storeu_ps(p + 8, a.hi);

@@ -7,12 +7,13 @@
 
 /* Up to 24 accumulators, 4 weights and 1 broadcast of the 32 registers.  Loads are what holds tiles up (Ice Lake): those
  * of 10 x 2, with 12 of them for 20 multiply-adds, came to 86 % of the peak, 6 x 4 and 8 x 3 come to 98. */
-#define FNN_MR 10
+#define FNN_MR 16
 #define FNN_NR 4
 #define FNN_ACCUMULATORS 24
 #define FNN_WIDE_ROWS 6
 #define FNN_TALL_TILE {8, 3}
 #define FNN_SLIM_TILE {10, 2}
+#define FNN_EACH_WIDTH(M) M(1) M(2) M(3) M(4)
 #define FNN_EACH_TILE(M)                                                                                               \
     M(1, 1) M(2, 1) M(3, 1) M(4, 1) M(5, 1) M(6, 1) M(7, 1) M(8, 1) M(9, 1) M(10, 1) M(1, 2) M(2, 2) M(3, 2)           \
     M(4, 2) M(5, 2) M(6, 2) M(7, 2) M(8, 2) M(9, 2) M(10, 2) M(1, 3) M(2, 3) M(3, 3) M(4, 3) M(5, 3) M(6, 3)           \
@@ -21,6 +22,7 @@
 #define FNN_FEW 12
 #define FNN_EACH_FEW(M) M(1) M(2) M(3) M(4) M(5) M(6) M(7) M(8) M(9) M(10) M(11) M(12)
 #define FNN_SPARSE_PANELS 8
+#define FNN_SPARSE_LINES 4
 #define FNN_EACH_SPARSE(M) M(1) M(2) M(3) M(4) M(5) M(6) M(7) M(8)
 
 typedef __m512 v16;
@@ -29,6 +31,11 @@ typedef __mmask16 m16;
 static inline v16 v16_load(const float *p) { return _mm512_loadu_ps(p); }
 /* n < 16 floats, then zeros */
 static inline v16 v16_load_part(const float *p, int n) { return _mm512_maskz_loadu_ps((__mmask16)((1u << n) - 1), p); }
+/* a, loaded once: gcc would load it again for every use that can take it from memory */
+static inline v16 v16_in_register(v16 a) {
+    __asm__("" : "+v"(a));
+    return a;
+}
 static inline void v16_store(float *p, v16 a) { _mm512_storeu_ps(p, a); }
 static inline v16 v16_set1(float x) { return _mm512_set1_ps(x); }
 static inline v16 v16_add(v16 a, v16 b) { return _mm512_add_ps(a, b); }

@@ -12,11 +12,13 @@
 #define FNN_WIDE_ROWS 1
 #define FNN_TALL_TILE {1, 1}
 #define FNN_SLIM_TILE {1, 1}
+#define FNN_EACH_WIDTH(M) M(1)
 #define FNN_EACH_TILE(M) M(1, 1)
 /* rows of a batch whose gradients fit in registers */
 #define FNN_FEW 1
 #define FNN_EACH_FEW(M) M(1)
 #define FNN_SPARSE_PANELS 1
+#define FNN_SPARSE_LINES 1
 #define FNN_EACH_SPARSE(M) M(1)
 
 typedef struct v16 {
@@ -34,6 +36,7 @@ typedef struct m16 {
 static inline v16 v16_load(const float *p) { FNN_LANEWISE(v16, p[i]); }
 /* n < 16 floats, then zeros */
 static inline v16 v16_load_part(const float *p, int n) { FNN_LANEWISE(v16, i < n ? p[i] : 0.0f); }
+static inline v16 v16_in_register(v16 a) { return a; }
 static inline void v16_store(float *p, v16 a) { memcpy(p, a.at, sizeof a.at); }
 static inline v16 v16_set1(float x) { FNN_LANEWISE(v16, x); }
 static inline v16 v16_add(v16 a, v16 b) { FNN_LANEWISE(v16, a.at[i] + b.at[i]); }
