@@ -13,6 +13,19 @@ static float scale_of(const batch *b, const fnn_dropout *dropout) {
     return b->dropout ? dropout->train_scale : dropout->predict_scale;
 }
 
+/* Multiply-adds of a member that take it 5 us or longer, as long as many looks at what the others have left.  Tests set
+ * it to 0. */
+#ifndef FNN_WORTH_HELP
+#define FNN_WORTH_HELP 500000
+#endif
+
+/* The member's part of a product of layer l. */
+static fnn_part part_of(const batch *b, int64_t l, fnn_worker *me) {
+    const fnn_layer *layer = &b->plan->net->layers[l];
+    const int64_t work = b->n_rows * layer->n_in * layer->n_out;
+    return work / me->part.count < FNN_WORTH_HELP ? me->part : fnn_team_help(me);
+}
+
 /* ---- forward ---- */
 
 static void draw_masks(batch *b, fnn_worker *me) {
@@ -45,7 +58,7 @@ static void read_input(batch *b, fnn_worker *me) {
 }
 
 /* x: what the layer reads, unless it is the first and reads bits or lists. */
-static void forward_layer(const batch *b, int64_t l, const float *x, const fnn_worker *me) {
+static void forward_layer(const batch *b, int64_t l, const float *x, fnn_worker *me) {
     const fnn_plan *plan = b->plan;
     const fnn_kernels *kernels = plan->kernels;
     const fnn_layer *layer = &plan->net->layers[l];
@@ -57,7 +70,7 @@ static void forward_layer(const batch *b, int64_t l, const float *x, const fnn_w
     activation.with_slope = b->is_backward && fnn_keeps_slope(activation);
     if (l > 0 || plan->way == DENSE)
         kernels->dense_forward(memory->out, memory->y, x, w, bias, keep, scale, activation, own_work(plan, me),
-                               b->n_rows, layer->n_in, layer->n_out, me->part);
+                               b->n_rows, layer->n_in, layer->n_out, part_of(b, l, me));
     else if (plan->way == SKIPPING)
         kernels->skip_forward(memory->out, memory->y, &plan->skip, w, bias, keep, scale, activation, b->n_rows,
                               layer->n_in, layer->n_out, me->part);
@@ -130,30 +143,31 @@ fnn_metrics fnn_batch_metrics(const batch *b) {
 
 /* ---- backward ---- */
 
-static void backward_weight(const batch *b, int64_t l, const fnn_worker *me) {
+static void backward_weight(const batch *b, int64_t l, fnn_worker *me) {
     const fnn_plan *plan = b->plan;
     const fnn_kernels *kernels = plan->kernels;
     const fnn_layer *layer = &plan->net->layers[l];
     const fnn_sink *dw = &b->sinks[2 * l], *db = dw + 1;
     const float *dy = plan->layers[l].dy;
+    const fnn_part part = part_of(b, l, me);
     if (l > 0 || plan->way == DENSE)
         kernels->dense_backward_weight(dw, db, l > 0 ? plan->layers[l - 1].out : plan->x, dy, b->n_rows, layer->n_in,
-                                       layer->n_out, me->part);
+                                       layer->n_out, part);
     else if (plan->way == SKIPPING)
-        kernels->skip_backward_weight(dw, db, &plan->skip, dy, b->n_rows, layer->n_in, layer->n_out, me->part);
+        kernels->skip_backward_weight(dw, db, &plan->skip, dy, b->n_rows, layer->n_in, layer->n_out, part);
     else
-        kernels->sparse_backward_weight(dw, db, &plan->columns, dy, b->n_rows, layer->n_in, layer->n_out, me->part);
+        kernels->sparse_backward_weight(dw, db, &plan->columns, dy, b->n_rows, layer->n_in, layer->n_out, part);
 }
 
 /* The gradient at the logits of layer l - 1. */
-static void backward_input(const batch *b, int64_t l, const fnn_worker *me) {
+static void backward_input(const batch *b, int64_t l, fnn_worker *me) {
     const fnn_plan *plan = b->plan;
     const fnn_layer *layer = &plan->net->layers[l], *under = layer - 1;
     const layer_memory *memory = &plan->layers[l], *below = memory - 1;
     plan->kernels->dense_backward_input(below->dy, memory->dy, b->params + layer->w, below->y,
                                         draws(b, &under->dropout) ? below->keep : NULL, scale_of(b, &under->dropout),
                                         under->activation, own_work(plan, me), b->n_rows, layer->n_in, layer->n_out,
-                                        me->part);
+                                        part_of(b, l, me));
 }
 
 /* A layer's weights change only after all members have read them for the gradient of its input: while the weights of

@@ -278,6 +278,8 @@ typedef struct fnn_team fnn_team;
 /* Share index of count of a kernel's work.  How the work is cut never changes a result. */
 typedef struct fnn_part {
     int index, count;
+    fnn_team *team; /* NULL: this share and no other; else members also help each other out, see fnn_team_take */
+    uint32_t work;  /* which kernel's, of those whose members do */
 } fnn_part;
 
 /* One member's view of a running team. */
@@ -285,6 +287,8 @@ typedef struct fnn_worker {
     fnn_part part;
     fnn_team *team;
     uint32_t phase;
+    uint32_t works; /* how many there were with help, */
+    int since;      /* and how many since the last barrier */
 } fnn_worker;
 
 /* Calls body(job, worker) on up to n_threads threads at once, this one among them, and returns when all are done.
@@ -292,6 +296,13 @@ typedef struct fnn_worker {
 void fnn_team_run(int n_threads, void (*body)(void *job, fnn_worker *me), void *job);
 /* All members meet; what one wrote before, all see after. */
 void fnn_team_barrier(fnn_worker *me);
+/* The member's part of work that is long enough for those who are done early to help the others.  All members ask for
+ * the same works in the same order. */
+fnn_part fnn_team_help(fnn_worker *me);
+/* Takes the next of the pieces that each share of this work is cut into, of the member's own share first, then of others:
+ * its number from 0 on, and whose share; -1 when there is none left.  neighbour: 0 at first. */
+#define FNN_PIECES 4
+int fnn_team_take(const fnn_part *part, int *neighbour, int *owner);
 /* "openmp" or "pthread" */
 const char *fnn_team_backend(void);
 

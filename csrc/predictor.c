@@ -104,7 +104,7 @@ static fnn_view read_input(const fnn_predictor *p, const desk *d, const fnn_data
     const float scale = input->dropout.predict_scale;
     if (data->x_type == FNN_FLOAT32 && input->scale == 1.0 && input->offset == 0.0 && scale == 1.0f)
         return (fnn_view){(const float *)data->x + first * input->n_in, input->n_in, FNN_LANES};
-    p->kernels->gather(d->x, data, NULL, first, input, NULL, scale, n_rows, (fnn_part){0, 1});
+    p->kernels->gather(d->x, data, NULL, first, input, NULL, scale, n_rows, (fnn_part){.count = 1});
     return fnn_view_panels(d->x, n_rows);
 }
 
@@ -141,7 +141,7 @@ static void forward(const fnn_predictor *p, const desk *d, const float *params, 
     if (n_rows < FNN_LANES / 2)
         kernels->row_output(out, x.at, link, d->work, n_rows, n_out);
     else
-        kernels->output(out, x.at, link, d->work, n_rows, n_out, (fnn_part){0, 1});
+        kernels->output(out, x.at, link, d->work, n_rows, n_out, (fnn_part){.count = 1});
 }
 
 /* ---- all of them ---- */

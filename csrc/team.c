@@ -1,5 +1,6 @@
 /* team.c: the threads, and nothing else knows of them.  OpenMP (or, built without it, pthreads) supplies the threads of
- * one call; inside it members meet at a barrier of our own, which spins for about 20 us and then yields. */
+ * one call; inside it members meet at a barrier of our own, which spins for about 20 us and then yields.  Before it, those
+ * who are early take over pieces of work of those who are late. */
 #define _POSIX_C_SOURCE 200809L
 #include "fnn.h"
 
@@ -14,8 +15,13 @@
 #include <xmmintrin.h>
 #endif
 
+/* Works with help between two barriers: more have none. */
+#define WORKS 4
+
+/* What others read of a member, in cache lines of its own. */
 typedef struct slot {
-    _Alignas(128) _Atomic uint32_t phase; /* barriers that this member has reached; a cache-line pair of its own */
+    _Alignas(128) _Atomic uint32_t phase;         /* barriers that it has reached */
+    _Alignas(64) _Atomic uint64_t taken[WORKS]; /* work << 32 | pieces taken of its share, at work % WORKS */
 } slot;
 
 struct fnn_team {
@@ -68,10 +74,47 @@ static void spin_pause(int spins) {
 void fnn_team_barrier(fnn_worker *me) {
     fnn_team *team = me->team;
     const uint32_t phase = ++me->phase;
+    me->since = 0;
     atomic_store_explicit(&team->slots[me->part.index].phase, phase, memory_order_release);
     for (int i = 0; i < me->part.count; i++)
         for (int spins = 0; (int32_t)(atomic_load_explicit(&team->slots[i].phase, memory_order_acquire) - phase) < 0;)
             spin_pause(spins++);
+}
+
+/* ---- help ---- */
+
+fnn_part fnn_team_help(fnn_worker *me) {
+    fnn_part part = me->part;
+    if (part.count == 1 || me->since == WORKS) return part;
+    me->since++;
+    part.team = me->team;
+    part.work = ++me->works;
+    return part;
+}
+
+/* -1: all are taken.  Whoever comes first begins a work, be it the owner or not: at most WORKS are under way, so what is
+ * left of an earlier one is not of this. */
+static int take_piece(_Atomic uint64_t *taken, uint32_t work) {
+    uint64_t before = atomic_load_explicit(taken, memory_order_relaxed);
+    uint32_t piece;
+    do {
+        piece = (uint32_t)(before >> 32) == work ? (uint32_t)before : 0;
+        if (piece == FNN_PIECES) return -1;
+    } while (!atomic_compare_exchange_weak_explicit(taken, &before, (uint64_t)work << 32 | (piece + 1),
+                                                    memory_order_relaxed, memory_order_relaxed));
+    return (int)piece;
+}
+
+/* How many others a member looks at: each costs as much as a barrier of two. */
+#define NEIGHBOURS 3
+
+int fnn_team_take(const fnn_part *part, int *neighbour, int *owner) {
+    for (; *neighbour < part->count && *neighbour <= NEIGHBOURS; ++*neighbour) {
+        *owner = (part->index + *neighbour) % part->count;
+        const int piece = take_piece(&part->team->slots[*owner].taken[part->work % WORKS], part->work);
+        if (piece >= 0) return piece;
+    }
+    return -1;
 }
 
 /* ---- members ---- */
@@ -139,7 +182,10 @@ void fnn_team_run(int n_threads, void (*body)(void *job, fnn_worker *me), void *
     if (n_threads > FNN_MAX_THREADS) n_threads = FNN_MAX_THREADS;
     if (n_threads < 1 || atomic_load(&is_forked_child)) n_threads = 1;
     team.body = body, team.job = job, team.count = n_threads;
-    for (int i = 0; i < n_threads; i++) atomic_init(&team.slots[i].phase, 0);
+    for (int i = 0; i < n_threads; i++) {
+        atomic_init(&team.slots[i].phase, 0);
+        for (int w = 0; w < WORKS; w++) atomic_init(&team.slots[i].taken[w], 0);
+    }
     if (n_threads == 1)
         member(&team, 0, 1);
     else

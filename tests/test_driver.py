@@ -68,6 +68,7 @@ class Build:
         own, baseline, isa_table = flags_of_setup(self.is_x86)
         flags = {path: [*own, *baseline] for path in [*sorted(CSRC.glob("*.c")), TESTS / "c" / "driver.c"]}
         flags |= {CSRC / "isa" / name: [*own, *row] for name, row in isa_table.items()}
+        flags[CSRC / "batch.c"] += ["-DFNN_WORTH_HELP=0"]  # threads help each other out, however short the work
         if self.emulate_avx512:
             flags[CSRC / "dispatch.c"] += ["-DFNN_EMULATE_AVX512"]
             row = [flag for flag in isa_table["isa_avx512.c"] if not flag.startswith("-mavx512")]

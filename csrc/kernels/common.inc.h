@@ -19,6 +19,31 @@ FNN_INLINE void share(int64_t *begin, int64_t *end, int64_t total, fnn_part part
     *end = total * (part.index + 1) / part.count;
 }
 
+/* Where a part is in the shares of a work. */
+typedef struct turn {
+    int64_t begin, end; /* items to do now */
+    int count, neighbour;
+} turn;
+
+/* The next items of total that the part does, until there are none: its share; or, with help, pieces of a half, a
+ * quarter and two eighths of it, and then of others' shares. */
+FNN_INLINE int next_turn(turn *t, int64_t total, fnn_part part) {
+    static const int eighths[FNN_PIECES + 1] = {0, 4, 6, 7, 8};
+    t->count++;
+    if (part.team == NULL) {
+        share(&t->begin, &t->end, total, part);
+        return t->count == 1;
+    }
+    fnn_part owner = part;
+    const int piece = fnn_team_take(&part, &t->neighbour, &owner.index);
+    if (piece < 0) return 0;
+    share(&t->begin, &t->end, total, owner);
+    const int64_t n = t->end - t->begin;
+    t->end = t->begin + n * eighths[piece + 1] / 8;
+    t->begin += n * eighths[piece] / 8;
+    return 1;
+}
+
 FNN_INLINE int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 FNN_INLINE int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 

@@ -71,7 +71,7 @@ static void dense_forward(float *out, float *y, const float *x, const float *w, 
 
 static void view_forward(float *y, fnn_view x, const float *w, const float *b, float scale, fnn_activation activation,
                          int64_t n_batch, int64_t n_in, int64_t n_out) {
-    forward_share(y, y, x, w, b, NULL, scale, activation, NULL, n_batch, n_in, n_out, (fnn_part){0, 1});
+    forward_share(y, y, x, w, b, NULL, scale, activation, NULL, n_batch, n_in, n_out, (fnn_part){.count = 1});
 }
 
 /* ---- backward: the input's gradient ---- */
@@ -312,17 +312,16 @@ static void dense_backward_weight(const fnn_sink *dw, const fnn_sink *db, const 
                                   int64_t n_batch, int64_t n_in, int64_t n_out, fnn_part part) {
     const weight_product p = {dw, x, dy, n_batch, n_in, fnn_panels(n_out)};
     const int64_t blocks = fnn_panels(n_in);
-    int64_t begin, end;
-    share(&begin, &end, ceil_div(p.n_panels, FNN_NR) * blocks, part);
-    while (begin < end) {
-        const rectangle r = next_rectangle(&begin, end, blocks, INT64_MAX);
-        const int64_t first = first_panel(wide_tile, r.group, p.n_panels);
-        const int64_t panels_end = first_panel(wide_tile, r.group + r.groups, p.n_panels);
-        for (int64_t panel = first; n_batch <= FNN_FEW && panel < panels_end; panel++)
-            few_rows_backward(dw, x, dy, n_batch, n_in, panel, r.tile, r.tile + r.tiles);
-        if (n_batch > FNN_FEW) weight_rectangle(&p, r);
-        if (r.tile == 0) backward_bias(db, dy, n_batch, first, panels_end);
-    }
+    for (turn t = {0}; next_turn(&t, ceil_div(p.n_panels, FNN_NR) * blocks, part);)
+        while (t.begin < t.end) {
+            const rectangle r = next_rectangle(&t.begin, t.end, blocks, INT64_MAX);
+            const int64_t first = first_panel(wide_tile, r.group, p.n_panels);
+            const int64_t panels_end = first_panel(wide_tile, r.group + r.groups, p.n_panels);
+            for (int64_t panel = first; n_batch <= FNN_FEW && panel < panels_end; panel++)
+                few_rows_backward(dw, x, dy, n_batch, n_in, panel, r.tile, r.tile + r.tiles);
+            if (n_batch > FNN_FEW) weight_rectangle(&p, r);
+            if (r.tile == 0) backward_bias(db, dy, n_batch, first, panels_end);
+        }
 }
 
 #undef FNN_SAMPLES_AHEAD

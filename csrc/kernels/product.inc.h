@@ -218,7 +218,8 @@ typedef struct layer_product {
     const epilogue *last;
     int64_t n_batch, n_k, n_panels;
     float *near;   /* FNN_BLOCK floats, if x is in panels and larger than FNN_NEAR; else NULL */
-    float *turned; /* for the weights of a rectangle */
+    float *turned; /* for the weights of a rectangle, */
+    int64_t turned_panel; /* which begin with this panel; -1: none yet */
 } layer_product;
 
 /* What is needed after tile t: the sums of the one below it, and the share of part `index` of `count` of the weights
@@ -257,7 +258,7 @@ static void product_block(const layer_product *p, const rectangle r, int64_t fir
 
 /* A large x is taken in blocks of FNN_BLOCK floats, past which all weights of the rectangle stream; a block takes the
  * accumulators up where the one before left them in y. */
-static void product_rectangle(const layer_product *p, const rectangle r) {
+static void product_rectangle(layer_product *p, const rectangle r) {
     const int is_near = p->near == NULL;
     const int64_t k_step =
         is_near ? p->n_k : FNN_LANES * ceil_div(p->n_k, FNN_LANES * ceil_div(p->n_k, FNN_BLOCK_PLACES));
@@ -266,17 +267,22 @@ static void product_rectangle(const layer_product *p, const rectangle r) {
     const int64_t panels = first_panel(p->shape, r.group + r.groups, p->n_panels) - panel;
     for (int64_t k = 0; k < p->n_k; k += k_step) {
         const int64_t n_k = least(k_step, p->n_k - k);
-        const view w = view_of(p->turned, p->m, panel, panels, k, n_k);
+        const int is_there = is_near && panel == p->turned_panel; /* the last rectangle was of the same group */
+        const view w =
+            is_there ? (view){p->turned, n_k * FNN_LANES} : view_of(p->turned, p->m, panel, panels, k, n_k);
         for (int64_t first = r.tile; first < r.tile + r.tiles; first += tiles)
             product_block(p, r, first, least(first + tiles, r.tile + r.tiles), k, n_k, w);
     }
+    if (p->m.is_turned) p->turned_panel = panel;
 }
 
 static void product_share(layer_product p, fnn_part part) {
     p.shape = p.n_panels <= slim_tile.panels ? slim_tile : p.near != NULL ? tall_tile : wide_tile;
     p.tiles = cut_evenly(p.n_batch, p.shape.rows);
     const int64_t most = p.m.is_turned ? fnn_turned_panels(p.n_batch, p.n_k) / p.shape.panels : INT64_MAX;
-    int64_t begin, end;
-    share(&begin, &end, ceil_div(p.n_panels, p.shape.panels) * p.tiles.pieces, part);
-    while (begin < end) product_rectangle(&p, next_rectangle(&begin, end, p.tiles.pieces, most));
+    p.turned_panel = -1;
+    if (p.near != NULL) part.team = NULL; /* every piece would copy x */
+    const int64_t n_items = ceil_div(p.n_panels, p.shape.panels) * p.tiles.pieces;
+    for (turn t = {0}; next_turn(&t, n_items, part);)
+        while (t.begin < t.end) product_rectangle(&p, next_rectangle(&t.begin, t.end, p.tiles.pieces, most));
 }

@@ -263,18 +263,18 @@ FNN_INLINE void skip_weight_product(const fnn_sink *dw, const fnn_skip x, const 
 static void skip_backward_weight(const fnn_sink *dw, const fnn_sink *db, const fnn_skip *x, const float *dy,
                                  int64_t n_batch, int64_t n_in, int64_t n_out, fnn_part part) {
     const int64_t n_panels = fnn_panels(n_out);
-    int64_t begin, end;
-    share(&begin, &end, ceil_div(n_panels, FNN_SPARSE_PANELS) * n_in, part); /* groups times inputs */
-    while (begin < end) {
-        const int64_t panel = begin / n_in * FNN_SPARSE_PANELS, k = begin % n_in;
-        const int64_t k_end = least(n_in, k + end - begin), panels = least(FNN_SPARSE_PANELS, n_panels - panel);
+    const int64_t n_items = ceil_div(n_panels, FNN_SPARSE_PANELS) * n_in; /* groups times inputs */
+    for (turn t = {0}; next_turn(&t, n_items, part);)
+        while (t.begin < t.end) {
+            const int64_t panel = t.begin / n_in * FNN_SPARSE_PANELS, k = t.begin % n_in;
+            const int64_t k_end = least(n_in, k + t.end - t.begin), panels = least(FNN_SPARSE_PANELS, n_panels - panel);
 #define FNN_SKIP_BODY(panels, is_bytes)                                                                                \
-    skip_weight_product(dw, *x, dy, n_batch, n_in, panel, k, k_end, panels, is_bytes);
-        FNN_SKIP_SWITCH(panels, x)
+        skip_weight_product(dw, *x, dy, n_batch, n_in, panel, k, k_end, panels, is_bytes);
+            FNN_SKIP_SWITCH(panels, x)
 #undef FNN_SKIP_BODY
-        if (k == 0) backward_bias(db, dy, n_batch, panel, panel + panels);
-        begin += k_end - k;
-    }
+            if (k == 0) backward_bias(db, dy, n_batch, panel, panel + panels);
+            t.begin += k_end - k;
+        }
 }
 
 #undef FNN_SKIP_WORDS

@@ -137,18 +137,18 @@ FNN_INLINE void sparse_weight_product(const fnn_sink *dw, const fnn_columns *col
 static void sparse_backward_weight(const fnn_sink *dw, const fnn_sink *db, const fnn_columns *columns, const float *dy,
                                    int64_t n_batch, int64_t n_in, int64_t n_out, fnn_part part) {
     const int64_t n_panels = fnn_panels(n_out);
-    int64_t begin, end;
-    share(&begin, &end, ceil_div(n_panels, FNN_SPARSE_PANELS) * n_in, part); /* groups times inputs */
-    while (begin < end) {
-        const int64_t panel = begin / n_in * FNN_SPARSE_PANELS, c = begin % n_in;
-        const int64_t c_end = least(n_in, c + end - begin), panels = least(FNN_SPARSE_PANELS, n_panels - panel);
+    const int64_t n_items = ceil_div(n_panels, FNN_SPARSE_PANELS) * n_in; /* groups times inputs */
+    for (turn t = {0}; next_turn(&t, n_items, part);)
+        while (t.begin < t.end) {
+            const int64_t panel = t.begin / n_in * FNN_SPARSE_PANELS, c = t.begin % n_in;
+            const int64_t c_end = least(n_in, c + t.end - t.begin), panels = least(FNN_SPARSE_PANELS, n_panels - panel);
 #define FNN_GROUP_BODY(panels)                                                                                         \
-    case panels: sparse_weight_product(dw, columns, dy, n_batch, n_in, panel, c, c_end, panels); break;
-        FNN_GROUP_SWITCH(panels)
+        case panels: sparse_weight_product(dw, columns, dy, n_batch, n_in, panel, c, c_end, panels); break;
+            FNN_GROUP_SWITCH(panels)
 #undef FNN_GROUP_BODY
-        if (c == 0) backward_bias(db, dy, n_batch, panel, panel + panels);
-        begin += c_end - c;
-    }
+            if (c == 0) backward_bias(db, dy, n_batch, panel, panel + panels);
+            t.begin += c_end - c;
+        }
 }
 
 #undef FNN_SPARSE_BLOCK

@@ -3,15 +3,6 @@
 /* Whether a gradient of zero changes nothing, so that it need not be delivered. */
 FNN_INLINE int is_still(const fnn_sink *sink) { return sink->update == FNN_SGD && !sink->shrinks; }
 
-/* Asks for what n gradients from `at` on will change, while they are being computed. */
-FNN_INLINE void prefetch_sink(const fnn_sink *sink, int64_t at, int n) {
-    for (int i = 0; i < n; i++) __builtin_prefetch(sink->w + at + i * FNN_LANES, 1);
-    if (sink->v != NULL)
-        for (int i = 0; i < n; i++) __builtin_prefetch(sink->v + at + i * FNN_LANES, 1);
-    if (sink->s != NULL)
-        for (int i = 0; i < n; i++) __builtin_prefetch(sink->s + at + i * FNN_LANES, 1);
-}
-
 #define FNN_DESCEND(update, shrinks)                                                                                   \
     case update:                                                                                                       \
         FNN_UNROLL                                                                                                     \

@@ -33,7 +33,9 @@ static inline v16 v16_load(const float *p) { return _mm512_loadu_ps(p); }
 static inline v16 v16_load_part(const float *p, int n) { return _mm512_maskz_loadu_ps((__mmask16)((1u << n) - 1), p); }
 /* a, loaded once: gcc would load it again for every use that can take it from memory */
 static inline v16 v16_in_register(v16 a) {
+#if defined(__AVX512F__)
     __asm__("" : "+v"(a));
+#endif
     return a;
 }
 static inline void v16_store(float *p, v16 a) { _mm512_storeu_ps(p, a); }
