@@ -118,6 +118,7 @@ def smooth(x: object = X, y: object = Y, **fit: object) -> str:
     net = fnn.Network(784, layers, seed=9)
     return fitted_hash(net, fnn.Trainer(net, optimizer=fnn.SGD(0.1, momentum=0.9)), x, y, **fit)
 
+
 def wide(x: object = X, y: object = Y, **fit: object) -> str:
     """Layers wide enough for threads to help each other out."""
     layers = [fnn.Rescaling(1 / 255, -0.1), fnn.Dense(400, "relu"), fnn.Dense(500, "tanh"), fnn.Dense(10)]
