@@ -277,34 +277,57 @@ static void backward_bias(const fnn_sink *db, const float *dy, int64_t n_batch, 
 
 /* A batch of few rows: their gradients stay in registers while the inputs of blocks [begin, end) go by. */
 FNN_INLINE void few_rows_product(const fnn_sink dw, const float *x, const float *dy, int64_t n_in, int64_t panel,
-                                 int64_t begin, int64_t end, const int rows) {
-    v16 d[FNN_FEW];
+                                 int64_t begin, int64_t end, const int rows, const int panels) {
+    v16 d[FNN_FEW_PANELS][FNN_FEW];
     FNN_UNROLL
-    for (int s = 0; s < rows; s++) d[s] = v16_load(dy + (panel * rows + s) * FNN_LANES);
+    for (int j = 0; j < panels; j++) {
+        FNN_UNROLL
+        for (int s = 0; s < rows; s++) d[j][s] = v16_load(dy + ((panel + j) * rows + s) * FNN_LANES);
+    }
     for (int64_t first = begin * FNN_LANES; first < least(end * FNN_LANES, n_in); first += FNN_LANES)
         for (int64_t k = 0; k < least(FNN_LANES, n_in - first); k++) {
-            v16 g = v16_set1(0.0f);
+            v16 g[FNN_FEW_PANELS];
             FNN_UNROLL
-            for (int s = 0; s < rows; s++) g = v16_fma(v16_set1(x[first * rows + s * FNN_LANES + k]), d[s], g);
-            g = v16_add(g, v16_set1(0.0f));
-            deliver(&dw, (panel * n_in + first + k) * FNN_LANES, FNN_LANES, &g, 1);
+            for (int j = 0; j < panels; j++) g[j] = v16_set1(0.0f);
+            FNN_UNROLL
+            for (int s = 0; s < rows; s++) {
+                const v16 each = v16_set1(x[first * rows + s * FNN_LANES + k]);
+                FNN_UNROLL
+                for (int j = 0; j < panels; j++) g[j] = v16_fma(each, d[j][s], g[j]);
+            }
+            FNN_UNROLL
+            for (int j = 0; j < panels; j++) g[j] = v16_add(g[j], v16_set1(0.0f));
+            deliver(&dw, (panel * n_in + first + k) * FNN_LANES, n_in * FNN_LANES, g, panels);
         }
 }
 
+/* Of one panel, or of FNN_FEW_PANELS. */
 static void few_rows_backward(const fnn_sink *dw, const float *x, const float *dy, int64_t n_batch, int64_t n_in,
-                              int64_t panel, int64_t begin, int64_t end) {
+                              int64_t panel, int64_t begin, int64_t end, int is_one) {
     fnn_sink plain = *dw;
     plain.update = FNN_SGD, plain.shrinks = 0; /* as constants: the commonest update costs no choice a vector */
     switch (n_batch) {
 #define FNN_FEW_CASE(rows)                                                                                             \
     case rows:                                                                                                         \
-        if (is_still(dw))                                                                                              \
-            few_rows_product(plain, x, dy, n_in, panel, begin, end, rows);                                             \
+        if (is_one && is_still(dw))                                                                                    \
+            few_rows_product(plain, x, dy, n_in, panel, begin, end, rows, 1);                                          \
+        else if (is_one)                                                                                               \
+            few_rows_product(*dw, x, dy, n_in, panel, begin, end, rows, 1);                                            \
+        else if (is_still(dw))                                                                                         \
+            few_rows_product(plain, x, dy, n_in, panel, begin, end, rows, FNN_FEW_PANELS);                             \
         else                                                                                                           \
-            few_rows_product(*dw, x, dy, n_in, panel, begin, end, rows);                                               \
+            few_rows_product(*dw, x, dy, n_in, panel, begin, end, rows, FNN_FEW_PANELS);                               \
         break;
         FNN_EACH_FEW(FNN_FEW_CASE)
 #undef FNN_FEW_CASE
+    }
+}
+
+static void few_rows_rectangle(const weight_product *p, const rectangle r, int64_t panel, int64_t panels_end) {
+    while (panel < panels_end) {
+        const int is_one = p->n_batch < 3 || panel + FNN_FEW_PANELS > panels_end; /* few rows gain nothing by more */
+        few_rows_backward(p->dw, p->x, p->dy, p->n_batch, p->n_in, panel, r.tile, r.tile + r.tiles, is_one);
+        panel += is_one ? 1 : FNN_FEW_PANELS;
     }
 }
 
@@ -317,9 +340,10 @@ static void dense_backward_weight(const fnn_sink *dw, const fnn_sink *db, const 
             const rectangle r = next_rectangle(&t.begin, t.end, blocks, INT64_MAX);
             const int64_t first = first_panel(wide_tile, r.group, p.n_panels);
             const int64_t panels_end = first_panel(wide_tile, r.group + r.groups, p.n_panels);
-            for (int64_t panel = first; n_batch <= FNN_FEW && panel < panels_end; panel++)
-                few_rows_backward(dw, x, dy, n_batch, n_in, panel, r.tile, r.tile + r.tiles);
-            if (n_batch > FNN_FEW) weight_rectangle(&p, r);
+            if (n_batch <= FNN_FEW)
+                few_rows_rectangle(&p, r, first, panels_end);
+            else
+                weight_rectangle(&p, r);
             if (r.tile == 0) backward_bias(db, dy, n_batch, first, panels_end);
         }
 }

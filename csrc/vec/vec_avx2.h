@@ -14,7 +14,8 @@
 #define FNN_SLIM_TILE {6, 1}
 #define FNN_EACH_WIDTH(M) M(1)
 #define FNN_EACH_TILE(M) M(1, 1) M(2, 1) M(3, 1) M(4, 1) M(5, 1) M(6, 1)
-/* rows of a batch whose gradients fit in registers */
+/* rows of a batch whose gradients of so many panels fit in registers */
+#define FNN_FEW_PANELS 1
 #define FNN_FEW 4
 #define FNN_EACH_FEW(M) M(1) M(2) M(3) M(4)
 #define FNN_SPARSE_PANELS 4

@@ -18,7 +18,8 @@
     M(1, 1) M(2, 1) M(3, 1) M(4, 1) M(5, 1) M(6, 1) M(7, 1) M(8, 1) M(9, 1) M(10, 1) M(1, 2) M(2, 2) M(3, 2)           \
     M(4, 2) M(5, 2) M(6, 2) M(7, 2) M(8, 2) M(9, 2) M(10, 2) M(1, 3) M(2, 3) M(3, 3) M(4, 3) M(5, 3) M(6, 3)           \
     M(7, 3) M(8, 3) M(1, 4) M(2, 4) M(3, 4) M(4, 4) M(5, 4) M(6, 4)
-/* rows of a batch whose gradients fit in registers */
+/* rows of a batch whose gradients of so many panels fit in registers */
+#define FNN_FEW_PANELS 2
 #define FNN_FEW 12
 #define FNN_EACH_FEW(M) M(1) M(2) M(3) M(4) M(5) M(6) M(7) M(8) M(9) M(10) M(11) M(12)
 #define FNN_SPARSE_PANELS 8

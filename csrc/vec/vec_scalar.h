@@ -14,7 +14,8 @@
 #define FNN_SLIM_TILE {1, 1}
 #define FNN_EACH_WIDTH(M) M(1)
 #define FNN_EACH_TILE(M) M(1, 1)
-/* rows of a batch whose gradients fit in registers */
+/* rows of a batch whose gradients of so many panels fit in registers */
+#define FNN_FEW_PANELS 1
 #define FNN_FEW 1
 #define FNN_EACH_FEW(M) M(1)
 #define FNN_SPARSE_PANELS 1
