@@ -233,7 +233,7 @@ static void any_block(const weight_product *p, partial_sums *sums, int64_t first
 static void weight_block(const weight_product *p, partial_sums *sums, int64_t block, int64_t panel, int panels,
                          const samples s) {
     const int64_t first = block * FNN_LANES;
-    if (p->n_in - first < FNN_LANES || FNN_MOST_BLOCK_TILES > 3) {
+    if (p->n_in - first < FNN_LANES || FNN_MOST_BLOCK_TILES > 3) { /* plain C has sixteen tiles a block */
         any_block(p, sums, first, panel, panels, s);
         return;
     }

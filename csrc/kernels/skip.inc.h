@@ -3,12 +3,13 @@
  * added zero, so the results are equal to the bit (for finite weights).  A group of up to FNN_SPARSE_PANELS panels of
  * outputs is held in registers for one row, or one column, at a time. */
 
-/* Words of a row that all rows pass before the next ones, so that the weights they meet (32 KB) stay near. */
+/* Words of a row that all rows pass before the next ones, so that the weights they meet (64 KB) stay near. */
 #define FNN_SKIP_WORDS (16 / FNN_SPARSE_PANELS)
 
 /* Lines, which are rows forward and inputs backward, are taken a few at a time, at places where any of them is not zero:
- * what the others add is zero too, and the matrix is loaded once for all.  A line alone is bound by those loads, or, if
- * it has few panels, by how long a multiply-add takes. */
+ * what the others add there is zero, and the matrix is loaded once for all.  A line alone is bound by those loads or, if
+ * it has few panels, by how long a multiply-add takes.  Inputs beside each other, such as pixels, have most places in
+ * common. */
 #define FNN_LINES_OF(panels) (FNN_SPARSE_LINES == 1 ? 1 : (panels) <= 2 ? FNN_SPARSE_LINES : FNN_SPARSE_LINES / 2)
 
 /* Calls body(..., panels, is_bytes) with both as constants. */
@@ -173,7 +174,7 @@ FNN_INLINE void skip_rows(float *y, const fnn_skip x, const float *w, const floa
 FNN_INLINE void skip_product(float *y, const fnn_skip x, const float *w, const float *b, int64_t n_batch, int64_t n_in,
                              int64_t panel, int64_t begin, int64_t end, const int panels, const int is_bytes) {
     const int64_t n_words = fnn_words(n_in);
-    const int lines = panels <= 2 ? FNN_SPARSE_LINES : 1;
+    const int lines = panels <= 2 ? FNN_SPARSE_LINES : 1; /* two images have 1.5 times the places of one: too many */
     w += panel * n_in * FNN_LANES, b += panel * FNN_LANES, y += panel * n_batch * FNN_LANES;
     for (int64_t first = 0; first < n_words; first += FNN_SKIP_WORDS) {
         const int64_t next = least(first + FNN_SKIP_WORDS, n_words);
