@@ -241,6 +241,7 @@ static void product_block(const layer_product *p, const rectangle r, int64_t fir
                         : p->b != NULL ? (origin){p->b, FNN_LANES, 0}
                                        : (origin){zeros, 0, 0};
     const int64_t w_panel = first_panel(p->shape, r.group, p->n_panels);
+    const int is_last = k + n_k == p->n_k && p->last->run != NULL, is_slim = p->n_panels <= slim_tile.panels;
     for (int64_t group = r.group; group < r.group + r.groups; group++) {
         tile t = {.panel = first_panel(p->shape, group, p->n_panels), .row = top};
         t.panels = (int)(first_panel(p->shape, group + 1, p->n_panels) - t.panel);
@@ -251,7 +252,11 @@ static void product_block(const layer_product *p, const rectangle r, int64_t fir
             const fnn_view own_x = {x.at + (t.row - top) * x.row, x.row, x.panel};
             const ahead next = is_near ? (ahead){0} : after(p, t, own_w, n_k, i - first, end - first);
             product(p->y, from, own_x, own_w, n_k, n_batch, t, is_near && !is_first ? NULL : &next);
-            if (k + n_k == p->n_k && p->last->run != NULL) p->last->run(p->last, n_batch, t);
+            if (is_last && !is_slim) p->last->run(p->last, n_batch, t);
+        }
+        if (is_last && is_slim) { /* short tiles, and all of them near: at once is faster */
+            t.row = top, t.rows = (int)(bottom - top);
+            p->last->run(p->last, n_batch, t);
         }
     }
 }
