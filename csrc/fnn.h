@@ -231,7 +231,7 @@ typedef struct fnn_data {
     int64_t n_rows;
     fnn_type x_type;
     const void *x;            /* (n_rows, n_in), or NULL where there is a list of entries */
-    const uint64_t *bits;     /* (n_rows, fnn_words(n_in)) which of x are not zero, or NULL; those beyond n_in are 0 */
+    int skips_zeros;          /* the first layer finds those of x and skips them; zero must stay zero */
     const fnn_sparse *sparse; /* the rows as lists, or NULL */
     const int32_t *labels;    /* (n_rows,) */
     const float *targets;     /* (n_rows, n_out) */
@@ -240,10 +240,8 @@ typedef struct fnn_data {
 
 /* Whether zero stays +0 when rescaled, so that its products can be left out. */
 int fnn_zero_stays_zero(const fnn_input *input);
-/* The bits of x, found by n_threads, if at most max_density of its values are not zero and zero stays zero; else *bits
- * is NULL. */
-fnn_status fnn_bits_create(uint64_t **bits, const fnn_data *data, const fnn_input *input, double max_density,
-                           int n_threads);
+/* Whether zero stays zero and at most max_density of the values in a sample of x are not zero. */
+int fnn_worth_skipping(const fnn_data *data, const fnn_input *input, double max_density);
 
 /* ---- files (file.c) ------------------------------------------------------------------------------------------- */
 

@@ -98,9 +98,6 @@ struct fnn_kernels {
     void (*apply)(float *y, const float *x, int64_t n, fnn_activation function);
     void (*slope)(float *y, const float *x, int64_t n, fnn_activation activation);
 
-    /* Bits of the rows' values that are not zero; returns how many a part found. */
-    int64_t (*find_bits)(uint64_t *bits, const fnn_data *data, int64_t n_in, fnn_part part);
-
     /* x (panels) from rows of the data, rescaled; rows = NULL: first, first + 1, ...
      * keep: bits of the input dropout, or NULL. */
     void (*gather)(float *x, const fnn_data *data, const uint32_t *rows, int64_t first, const fnn_input *input,
@@ -128,7 +125,7 @@ struct fnn_kernels {
     void (*dense_backward_weight)(const fnn_sink *dw, const fnn_sink *db, const float *x, const float *dy,
                                   int64_t n_batch, int64_t n_in, int64_t n_out, fnn_part part);
 
-    /* The first layer on data with bits: the same results as gather and the dense kernels, zeros skipped. */
+    /* The first layer on data whose zeros are skipped: the same results as gather and the dense kernels. */
     void (*skip_gather)(const fnn_skip *x, const fnn_data *data, const uint32_t *rows, int64_t first,
                         const fnn_input *input, const uint16_t *keep, float scale, int64_t n_batch, fnn_part part);
     void (*skip_transpose)(const fnn_skip *x, int64_t n_batch, int64_t n_in, fnn_part part);

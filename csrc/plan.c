@@ -32,7 +32,7 @@ static void lay_out_lists(fnn_plan *plan, cursor *at, int64_t most_entries) {
 
 /* Lists know no dropout, and number the entries of a batch with 32 bits. */
 static input_way way_of(const fnn_plan *plan, const fnn_data *like) {
-    if (like->bits != NULL) return SKIPPING;
+    if (like->skips_zeros) return SKIPPING;
     if (like->sparse == NULL || changes_output(plan, &plan->net->input.dropout)) return DENSE;
     return like->sparse->most <= INT32_MAX / plan->n_batch ? LISTS : DENSE;
 }

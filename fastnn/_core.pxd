@@ -137,15 +137,14 @@ cdef extern from "kernels.h" nogil:
         int64_t n_rows
         fnn_type x_type
         const void *x
-        const uint64_t *bits
+        int skips_zeros
         const fnn_sparse *sparse
         const int32_t *labels
         const float *targets
         const float *weights
 
     bint fnn_zero_stays_zero(const fnn_input *input)
-    fnn_status fnn_bits_create(uint64_t **bits, const fnn_data *data, const fnn_input *input, double max_density,
-                               int n_threads)
+    bint fnn_worth_skipping(const fnn_data *data, const fnn_input *input, double max_density)
 
     ctypedef struct fnn_file_rows:
         int descriptor

@@ -199,5 +199,5 @@ def validation_of(network: Network, loss: Loss, validation_data: Any) -> _core.D
     x, y = validation_data
     data = rows_of(network, loss, x, y, "validation_data x", "validation_data y")
     if isinstance(data, _core.Data):
-        data.find_zeros(network._threads(len(data), None))
+        data.find_zeros()
     return data

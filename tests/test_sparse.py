@@ -207,7 +207,7 @@ def test_dense_data_after_a_sparse_start_is_found() -> None:
     x[:1100, 1:] = 0
     net = fnn.Network(40, [fnn.Dense(3)], seed=0)
     data = _core.Data(net._net, x)
-    data.find_zeros(2)
+    data.find_zeros()
     assert not data.skips_zeros
 
 

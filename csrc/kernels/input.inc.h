@@ -1,34 +1,4 @@
-/* input.inc.h: where a data set is not zero, and its rows into panels, rescaled, with the input's dropout. */
-
-/* ---- bits ---- */
-
-static void bits_of_row(uint64_t *bits, const fnn_data *data, int64_t row, int64_t n_in) {
-    const uint8_t *bytes = (const uint8_t *)data->x + row * n_in;
-    const float *floats = (const float *)data->x + row * n_in;
-    int64_t k = 0;
-    if (data->x_type == FNN_UINT8) {
-        for (; k + 64 <= n_in; k += 64) bits[k / 64] = fnn_bits_of_bytes(bytes + k);
-        for (; k < n_in; k++) bits[k / 64] |= (uint64_t)(bytes[k] != 0) << (k % 64);
-    } else {
-        for (; k + FNN_LANES <= n_in; k += FNN_LANES)
-            bits[k / 64] |= (uint64_t)fnn_bits_of_floats(floats + k) << (k % 64);
-        for (; k < n_in; k++) bits[k / 64] |= (uint64_t)(floats[k] != 0.0f) << (k % 64);
-    }
-}
-
-static int64_t find_bits(uint64_t *bits, const fnn_data *data, int64_t n_in, fnn_part part) {
-    const int64_t n_words = fnn_words(n_in);
-    int64_t begin, end, count = 0;
-    share(&begin, &end, data->n_rows, part);
-    memset(bits + begin * n_words, 0, (size_t)((end - begin) * n_words) * sizeof(uint64_t));
-    for (int64_t row = begin; row < end; row++) {
-        bits_of_row(bits + row * n_words, data, row, n_in);
-        for (int64_t word = 0; word < n_words; word++) count += __builtin_popcountll(bits[row * n_words + word]);
-    }
-    return count;
-}
-
-/* ---- panels ---- */
+/* input.inc.h: rows of a data set into panels, rescaled, with the input's dropout. */
 
 /* Up to sixteen values of the data from place `at` on, rescaled; zero beyond count.  is_same: floats that rescaling
  * would leave as they are, but for the sign of a zero. */

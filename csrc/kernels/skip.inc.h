@@ -1,4 +1,4 @@
-/* skip.inc.h: the first layer on data with many zeros, whose bits tell where the others are.  An accumulator takes the
+/* skip.inc.h: the first layer on data with many zeros, where bits tell where the others are.  An accumulator takes the
  * products that are not zero, in the same order as the dense kernels take all of them: skipped products would have
  * added zero, so the results are equal to the bit (for finite weights).  A group of up to FNN_SPARSE_PANELS panels of
  * outputs is held in registers for one row, or one column, at a time. */
@@ -21,6 +21,25 @@
     switch (2 * (panels) + ((x)->x_type == FNN_UINT8)) { FNN_EACH_SPARSE(FNN_SKIP_CASE) }
 
 /* ---- input ---- */
+
+/* Which of n values are not zero; bits beyond them are 0. */
+static void bits_of_bytes(uint64_t *bits, const uint8_t *x, int64_t n) {
+    const int64_t rest = n % 64;
+    for (int64_t k = 0; k + 64 <= n; k += 64) *bits++ = fnn_bits_of_bytes(x + k);
+    if (rest == 0) return;
+    *bits = 0;
+    if (n > 64)
+        *bits = fnn_bits_of_bytes(x + n - 64) >> (64 - rest);
+    else
+        for (int64_t k = 0; k < n; k++) *bits |= (uint64_t)(x[k] != 0) << k;
+}
+
+static void bits_of_floats(uint64_t *bits, const float *x, int64_t n) {
+    memset(bits, 0, (size_t)fnn_words(n) * sizeof *bits);
+    int64_t k = 0;
+    for (; k + FNN_LANES <= n; k += FNN_LANES) bits[k / 64] |= (uint64_t)fnn_bits_of_floats(x + k) << (k % 64);
+    for (; k < n; k++) bits[k / 64] |= (uint64_t)(x[k] != 0.0f) << (k % 64);
+}
 
 /* Bits [64 * word, ...) of row i that its dropout keeps. */
 FNN_INLINE uint64_t kept_word(const uint16_t *keep, int64_t word, int64_t i, int64_t n_batch, int64_t n_panels) {
@@ -56,7 +75,6 @@ static void skip_gather(const fnn_skip *x, const fnn_data *data, const uint32_t 
             const int64_t ahead = row_at(rows, first, i + rows_ahead(row_bytes));
             const char *x_ahead = (const char *)data->x + ahead * row_bytes;
             prefetch(x_ahead, x_ahead + row_bytes);
-            prefetch(data->bits + ahead * n_words, data->bits + (ahead + 1) * n_words);
         }
         const int64_t row = row_at(rows, first, i);
         char *to = (char *)x->x + i * row_bytes;
@@ -67,7 +85,10 @@ static void skip_gather(const fnn_skip *x, const fnn_data *data, const uint32_t 
                 ((float *)to)[k] =
                     (float)((double)((const float *)data->x)[row * n_in + k] * input->scale + input->offset) * scale;
         }
-        memcpy(x->bits + i * n_words, data->bits + row * n_words, (size_t)n_words * sizeof(uint64_t));
+        if (data->x_type == FNN_UINT8)
+            bits_of_bytes(x->bits + i * n_words, (const uint8_t *)to, n_in);
+        else
+            bits_of_floats(x->bits + i * n_words, (const float *)to, n_in);
         for (int64_t word = 0; keep != NULL && word < n_words; word++)
             drop(x, i * n_words + word, i * n_in + word * 64, kept_word(keep, word, i, n_batch, fnn_panels(n_in)));
     }

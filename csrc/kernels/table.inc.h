@@ -23,7 +23,6 @@ const fnn_kernels FNN_TABLE = {
     .name = FNN_TABLE_NAME,
     .apply = apply,
     .slope = slope,
-    .find_bits = find_bits,
     .gather = gather,
     .dropout_keep = dropout_keep,
     .dense_forward = dense_forward,

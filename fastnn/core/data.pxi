@@ -14,7 +14,6 @@ cdef class Data:
     """
     cdef fnn_data c
     cdef fnn_sparse sparse
-    cdef uint64_t *bits
     cdef bint is_searched
     cdef Net net
     cdef readonly object x, y  # x: rows, or (starts, columns, values) of a sparse matrix
@@ -91,16 +90,13 @@ cdef class Data:
             self.c.weights = &view[0]
         return 0
 
-    def __dealloc__(self):
-        fnn_free(self.bits)
-
     def __len__(self):
         return self.c.n_rows
 
     @property
     def skips_zeros(self):
         """Whether find_zeros found enough of them."""
-        return self.bits != NULL
+        return bool(self.c.skips_zeros)
 
     cdef copy(self, mirror):
         """On the device of a network's mirror; made once."""
@@ -111,21 +107,16 @@ cdef class Data:
 
     cdef tuple kind(self):
         """What a plan has to suit."""
-        return self.c.x_type, self.bits != NULL, self.sparse.most
+        return self.c.x_type, self.c.skips_zeros, self.sparse.most
 
-    def find_zeros(self, int n_threads=1):
-        """Finds, once, where x is not zero, if the first layer gains by skipping the rest."""
-        cdef fnn_status status
+    def find_zeros(self):
+        """Finds, once, whether x has so many of them that the first layer gains by skipping them."""
         if self.c.n_rows == 0 or self.net.mirror is not None:
             return
         with self.lock:
-            if self.is_searched:
-                return
-            with nogil:
-                status = fnn_bits_create(&self.bits, &self.c, &self.net.c.input, SKIP_DENSITY, n_threads)
-            check(status)
+            if not self.is_searched:
+                self.c.skips_zeros = fnn_worth_skipping(&self.c, &self.net.c.input, SKIP_DENSITY)
             self.is_searched = True
-            self.c.bits = self.bits
 
 
 def read_rows(int descriptor, int64_t start, int64_t stride, const uint32_t[::1] rows, const int64_t[::1] places, out):

@@ -588,7 +588,7 @@ typedef struct problem {
     fnn_net *net;
     const fnn_layer *last;
     fnn_data data;
-    uint64_t *bits; /* NULL where zero does not stay zero; then there are no lists either */
+    int zero_stays; /* else zeros cannot be skipped and there are no lists */
     fnn_sparse lists;
     int unfused;
     float *initial;
@@ -726,12 +726,12 @@ static void make_lists(problem *p) {
 }
 
 /* The same data to be read in another way. */
-typedef enum data_way { ALL, BITS, LISTS } data_way;
+typedef enum data_way { ALL, SKIPPED, LISTED } data_way;
 
 static fnn_data data_read(const problem *p, data_way way) {
     fnn_data data = p->data;
-    if (way == BITS) data.bits = p->bits;
-    if (way == LISTS && p->bits != NULL) data.x = NULL, data.x_type = FNN_FLOAT32, data.sparse = &p->lists;
+    if (way == SKIPPED) data.skips_zeros = p->zero_stays;
+    if (way == LISTED && p->zero_stays) data.x = NULL, data.x_type = FNN_FLOAT32, data.sparse = &p->lists;
     return data;
 }
 
@@ -741,13 +741,12 @@ static void make_problem(problem *p, const config *c) {
     make_x(p);
     make_y(p);
     make_weights(p);
-    if (fnn_bits_create(&p->bits, &p->data, &p->net->input, 1.0, 2) != FNN_OK) abort();
-    CHECK(p->bits != NULL || c->offset != 0, "%s: no bits", c->name);
+    p->zero_stays = fnn_worth_skipping(&p->data, &p->net->input, 1.0);
+    CHECK(p->zero_stays == (c->offset == 0), "%s: are zeros skipped?", c->name);
     make_lists(p);
 }
 
 static void destroy_problem(problem *p) {
-    fnn_free(p->bits);
     fnn_free((void *)p->lists.starts);
     fnn_free((void *)p->lists.columns);
     fnn_free((void *)p->lists.values);
@@ -943,7 +942,7 @@ static void run(const problem *p, const char *isa, int threads) {
             fnn_free(dense.params);
         }
     way.unfused = 0;
-    for (data_way read = BITS; read <= LISTS; read++) {
+    for (data_way read = SKIPPED; read <= LISTED; read++) {
         way.data = data_read(p, read);
         const trained t = train(&way, threads);
         report("train", name, isa, threads, t.hash);
