@@ -71,7 +71,8 @@ class History(Mapping[str, list[float]]):
             raise _checks.wrong_kind("epoch", "a mapping of names to numbers", epoch)
         row = {_name(name): _measurement(name, value) for name, value in epoch.items()}
         for name in row:
-            self._columns.setdefault(name, [math.nan] * self._epochs)
+            if name not in self._columns:
+                self._columns[name] = [math.nan] * self._epochs
         for name, column in self._columns.items():
             column.append(row.get(name, math.nan))
         for name, seconds in (perf or {}).items():
