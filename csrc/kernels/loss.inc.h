@@ -20,6 +20,10 @@ static void store_columns(float *y, const float *columns, int64_t row, int64_t n
     const int64_t rows = least(FNN_LANES, n_batch - row);
     for (int64_t panel = 0; panel < fnn_panels(n_out); panel++, columns += FNN_LANES * FNN_LANES) {
         float *to = y + (panel * n_batch + row) * FNN_LANES;
+        if (rows == FNN_LANES) {
+            v16_transpose(to, columns);
+            continue;
+        }
         float block[FNN_LANES * FNN_LANES];
         v16_transpose(block, columns);
         for (int64_t i = 0; i < rows * FNN_LANES; i++) to[i] = block[i];
@@ -38,36 +42,39 @@ static void prefetch_targets(const fnn_data *data, const uint32_t *rows, int64_t
     }
 }
 
-/* columns[c] = target of unit c: the floats given, or 1 where c is the label */
+/* columns[c] = target of unit c: the floats given, or 1 where c is the label; zero beyond n_rows */
 static void load_targets(float *columns, const fnn_data *data, const uint32_t *rows, int64_t first, int64_t n_rows,
                          int64_t n_out) {
-    for (int64_t i = 0; i < n_out * FNN_LANES; i++) columns[i] = 0.0f;
-    for (int64_t i = 0; i < n_rows; i++) {
-        const int64_t row = row_at(rows, first, i);
-        if (data->labels != NULL)
-            columns[data->labels[row] * FNN_LANES + i] = 1.0f;
-        else
-            for (int64_t c = 0; c < n_out; c++) columns[c * FNN_LANES + i] = data->targets[row * n_out + c];
+    if (data->labels != NULL) {
+        memset(columns, 0, (size_t)(n_out * FNN_LANES) * sizeof(float));
+        for (int64_t i = 0; i < n_rows; i++) columns[data->labels[row_at(rows, first, i)] * FNN_LANES + i] = 1.0f;
+        return;
+    }
+    for (int64_t c = 0; c < n_out; c += FNN_LANES) {
+        float block[FNN_LANES * FNN_LANES] = {0};
+        for (int64_t i = 0; i < n_rows; i++) {
+            const float *from = data->targets + row_at(rows, first, i) * n_out + c;
+            v16_store(block + i * FNN_LANES, v16_load_part(from, (int)least(FNN_LANES, n_out - c)));
+        }
+        v16_transpose(columns + c * FNN_LANES, block);
     }
 }
 
 /* A row's weight in each lane, 1 without weights or beyond the batch. */
 static v16 load_weights(const fnn_data *data, const uint32_t *rows, int64_t first, int64_t n_rows) {
+    if (data->weights == NULL) return v16_set1(1.0f);
     float weights[FNN_LANES];
-    for (int64_t i = 0; i < FNN_LANES; i++)
-        weights[i] = data->weights != NULL && i < n_rows ? data->weights[row_at(rows, first, i)] : 1.0f;
+    for (int64_t i = 0; i < FNN_LANES; i++) weights[i] = i < n_rows ? data->weights[row_at(rows, first, i)] : 1.0f;
     return v16_load(weights);
 }
 
 /* Sixteen rows of the gradient through the last activation, y as it was kept; lanes beyond n_out become zero. */
 static void loss_gradient(float *dy, float *gradient, const float *y, int64_t row, fnn_activation activation,
                           int64_t n_batch, int64_t n_out) {
-    const int64_t padded = fnn_panels(n_out) * FNN_LANES;
-    for (int64_t c = 0; c < padded; c++) {
-        float *column = gradient + c * FNN_LANES;
-        const v16 d = through_activation(v16_load(column), v16_load(y + c * FNN_LANES), activation);
-        v16_store(column, c < n_out ? d : v16_set1(0.0f));
-    }
+    const int64_t padding = fnn_panels(n_out) * FNN_LANES - n_out;
+    for (int64_t i = 0; i < n_out * FNN_LANES; i += FNN_LANES)
+        v16_store(gradient + i, through_activation(v16_load(gradient + i), v16_load(y + i), activation));
+    memset(gradient + n_out * FNN_LANES, 0, (size_t)(padding * FNN_LANES) * sizeof(float));
     store_columns(dy, gradient, row, n_batch, n_out);
 }
 
@@ -85,16 +92,16 @@ static void loss(float *losses, int32_t *hits, float *dy, const float *out, cons
         load_targets(targets, data, rows, first + row, n_rows, n_out);
         for (int64_t i = 0; i < n_out * FNN_LANES; i += FNN_LANES) v16_store(gradient + i, v16_load(outputs + i));
 
-        float each_loss[FNN_LANES], each_hits[FNN_LANES];
+        float each_loss[FNN_LANES], each_right[FNN_LANES];
+        int32_t each_hits[FNN_LANES];
         v16 right;
         const v16 weights = load_weights(data, rows, first + row, n_rows);
         const v16 own_scale = v16_mul(v16_set1(scale), weights);
         v16_store(each_loss, v16_mul(loss_of(gradient, targets, n_out, loss, own_scale, &right), weights));
-        v16_store(each_hits, right);
-        for (int64_t i = 0; i < n_rows; i++) {
-            losses[row + i] = each_loss[i];
-            hits[row + i] = (int32_t)each_hits[i];
-        }
+        v16_store(each_right, right);
+        for (int i = 0; i < FNN_LANES; i++) each_hits[i] = (int32_t)each_right[i];
+        memcpy(losses + row, each_loss, (size_t)n_rows * sizeof *losses);
+        memcpy(hits + row, each_hits, (size_t)n_rows * sizeof *hits);
         if (dy == NULL) continue;
         if (y != out) load_columns(outputs, y, row, n_batch, n_out);
         loss_gradient(dy, gradient, outputs, row, activation, n_batch, n_out);
