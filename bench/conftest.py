@@ -13,7 +13,7 @@ import pytest
 from fastnn.bench import machine
 from fastnn.bench.peers import PEERS
 from fastnn.bench.shapes import Row, Shape
-from fastnn.bench.workloads import Contender, Fastnn, Workload, why_not
+from fastnn.bench.workloads import Contender, Fastnn, FastnnInOrder, Workload, why_not
 
 SMOKE_STEPS = 2
 SMOKE_BATCH = 100
@@ -33,7 +33,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("num_threads", [2] if is_smoke() else [1, 2])
     if "contender" in metafunc.fixturenames:
         peers = [pytest.param(peer, id=name, marks=pytest.mark.peer) for name, peer in PEERS.items()]
-        metafunc.parametrize("contender", [pytest.param(Fastnn, id="fastnn"), *peers])
+        own = [pytest.param(Fastnn, id="fastnn"), pytest.param(FastnnInOrder, id="fastnn, in order")]
+        metafunc.parametrize("contender", [*own, *peers])
 
 
 @pytest.hookimpl(optionalhook=True)

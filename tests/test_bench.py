@@ -142,6 +142,19 @@ def test_wrong_output_is_caught() -> None:
         workloads.inference(shapes.A, 3, contender=Shifted).verify()
 
 
+def test_only_in_order_takes_the_samples_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    shuffled: list[bool] = []
+    monkeypatch.setattr(workloads.Fastnn, "epoch", lambda self, shuffle: shuffled.append(shuffle))
+    for contender in (workloads.Fastnn, workloads.FastnnInOrder):
+        workloads.training(shapes.B.shortened(2), contender=contender).run()
+    assert shuffled == [True, False]
+
+
+def test_in_order_is_not_timed_twice_at_prediction() -> None:
+    reasons = [workloads.why_not(workloads.FastnnInOrder, NAMED[name], 1) for name in ("A", "predict_digits_1")]
+    assert reasons == [None, "fastnn, in order only trains"]
+
+
 def test_prepare_puts_the_initial_parameters_back() -> None:
     it = workloads.Fastnn(shapes.B)
     it.feed(workloads.load(shapes.B.shortened(2)))

@@ -146,9 +146,11 @@ def _measured(rows: Sequence[shapes.Row], num_threads: int, options: argparse.Na
     from .compare import compare
     from .peers import PEERS
     from .report import Report
-    from .workloads import Contender, Fastnn, WrongResult
+    from .workloads import Contender, Fastnn, FastnnInOrder, WrongResult
 
-    everyone: list[type[Contender]] = [Fastnn, *PEERS.values()] if options.peers else [Fastnn]
+    everyone: list[type[Contender]] = [Fastnn]
+    if options.peers:
+        everyone += [FastnnInOrder, *PEERS.values()]
     packages = [peer.package for peer in PEERS.values()] if options.peers else []
     report, status = Report(machine.facts(packages), options.rounds, [machine.limits(num_threads)]), 0
     print(report.header(), flush=True)

@@ -13,6 +13,7 @@ __all__ = ["check", "draw_roofline", "draw_times", "save"]
 
 _WIDTH, _HEIGHT = 11.0, 3.4  # inches, of a panel
 _FASTNN = "fastnn"
+_OWN = {_FASTNN: "black", "fastnn, in order": "gray"}
 
 
 def check(path: Path) -> str | None:
@@ -74,12 +75,12 @@ def _threads(n: int) -> str:
 
 
 def _colours(results: Iterable[Result]) -> dict[str, Any]:
-    """One for each contender, fastnn's a strong one."""
+    """One for each contender, fastnn's without colour."""
     from matplotlib import color_sequences
 
     names = list(dict.fromkeys(result.contender for result in results))
     others = iter(color_sequences["Set2"])
-    return {name: "black" if name == _FASTNN else next(others) for name in names}
+    return {name: _OWN[name] if name in _OWN else next(others) for name in names}
 
 
 def draw_times(report: Report, axes: Any) -> None:

@@ -4,6 +4,7 @@ A ``Workload`` is what a bench or a command needs: ``verify()`` once, then ``pre
 ``run()``. A ``Contender`` is a library that does the work; fastnn is one, ``peers`` has the others. All start from the
 same float32 parameters and see the same samples. Peers take them in order, in float32, converted and cut into batches
 beforehand; fastnn is timed as it is used: it shuffles, gathers the rows and rescales their bytes within the epoch.
+Beside the peers it is timed once more with the samples in order, as they have them.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from .shapes import Row, Shape
 __all__ = [
     "Contender",
     "Fastnn",
+    "FastnnInOrder",
     "Workload",
     "WrongResult",
     "check_close",
@@ -81,6 +83,7 @@ class Contender(ABC):
 
     name: ClassVar[str]
     trains: ClassVar[bool] = True  # else it only predicts
+    predicts: ClassVar[bool] = True  # else it only trains
 
     def __init__(self, shape: Shape, num_threads: int | None) -> None:
         self.shape = shape
@@ -113,6 +116,7 @@ class Fastnn(Contender):
 
     name = "fastnn"
     options: ClassVar[dict[str, Any]] = {}
+    shuffles: ClassVar[bool] = True  # in an epoch that is timed
 
     def __init__(self, shape: Shape, num_threads: int | None = None) -> None:
         super().__init__(shape, num_threads)
@@ -142,6 +146,14 @@ class Fastnn(Contender):
         predict = self.net.predictor(len(x), num_threads=self.num_threads)
         out = np.empty((len(x), self.net.n_out), np.float32)
         return lambda: predict(x, out=out)
+
+
+class FastnnInOrder(Fastnn):
+    """This library on the samples in order, as its peers take them."""
+
+    name = "fastnn, in order"
+    shuffles = False
+    predicts = False  # as fastnn
 
 
 def build(shape: Shape, **options: Any) -> Network:
@@ -186,7 +198,7 @@ def training(
         it.prepare()
         check_close(f"{it.name}, {shape.name}: loss", it.epoch(), epoch_loss(shape), _EPOCH_TOLERANCE, floor=0.0)
 
-    run = (lambda: it.epoch(shuffle=True)) if isinstance(it, Fastnn) else it.epoch
+    run = (lambda: it.epoch(shuffle=it.shuffles)) if isinstance(it, Fastnn) else it.epoch
     pieces, steps = (1, shape.steps) if piece == "epoch" else (shape.steps, 1)
     n, flops, size = steps * shape.batch_size, shape.batch_size * shape.flops_training, shape.bytes_training
     work = (piece, pieces, n, steps * flops, steps * size)
@@ -299,6 +311,8 @@ def why_not(contender: type[Contender], row: Row, num_threads: int | None) -> st
     """Why a contender cannot do this here; None: it can."""
     if row.trains and not contender.trains:
         return f"{contender.name} does not train"
+    if not row.trains and not contender.predicts:
+        return f"{contender.name} only trains"
     return contender.why_not(row.shape, num_threads)
 
 
