@@ -16,6 +16,7 @@ import subprocess
 import sys
 import sysconfig
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from Cython.Build import cythonize
@@ -35,11 +36,12 @@ IS_X86 = MACHINE in ("x86_64", "amd64")
 # What the oldest supported processor has.  -mno-avx undoes wider sets that CFLAGS may ask for.
 BASELINE = ["-march=x86-64", "-mno-avx"] if IS_X86 else []
 AVX512 = [f"-mavx512{extension}" for extension in ("f", "bw", "dq", "vl", "vbmi2")]
-# file in csrc/isa -> flags; where they do not apply the file is compiled without, to an empty table
+# file in csrc/isa -> flags, those that take longest first; where they do not apply the file is compiled without, to an
+# empty table
 ISA_TABLE = {
-    "isa_scalar.c": [*BASELINE, "-Os"],  # -O3 would unroll sixteen-fold, to no gain
-    "isa_avx2.c": ["-march=x86-64", "-mno-avx", "-mavx2", "-mfma"] if IS_X86 else [],
     "isa_avx512.c": ["-march=x86-64", "-mavx2", "-mfma", *AVX512, "-mprefer-vector-width=512"] if IS_X86 else [],
+    "isa_avx2.c": ["-march=x86-64", "-mno-avx", "-mavx2", "-mfma"] if IS_X86 else [],
+    "isa_scalar.c": [*BASELINE, "-Os"],  # -O3 would unroll sixteen-fold, to no gain
     "isa_neon.c": BASELINE,
 }
 
@@ -71,9 +73,10 @@ class BuildExt(build_ext):
         if ext.name == "fastnn._cuda":
             return self.build_cuda(ext)
         openmp = self.openmp_flags()
-        objects = [self.compile_c(path, [*BASELINE, *openmp]) for path in sorted(CSRC.glob("*.c"))]
-        objects += [self.compile_c(CSRC / "isa" / name, flags) for name, flags in ISA_TABLE.items()]
-        ext.extra_objects = objects
+        files = {CSRC / "isa" / name: flags for name, flags in ISA_TABLE.items()}
+        files |= {path: [*BASELINE, *openmp] for path in sorted(CSRC.glob("*.c"))}
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            ext.extra_objects = list(pool.map(self.compile_c, files.keys(), files.values()))
         ext.extra_compile_args = [*OWN_FLAGS, *BASELINE]
         # -ffast-math or -Ofast in CFLAGS or LDFLAGS would link code that flushes subnormals in the whole process
         ext.extra_link_args = [*openmp, "-O3", "-fno-fast-math", "-fno-unsafe-math-optimizations", "-lm"]
