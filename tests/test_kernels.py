@@ -149,7 +149,7 @@ def test_exp_below_the_normal_numbers(isa: str) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("function", ULPS)
 def test_every_float(function: str) -> None:
-    """Where it curves; of exp and the logarithms, wherever they are used. One instruction set: the others have its bits.
+    """Where it curves; of exp and the logarithms, wherever they are used. One instruction set: others have its bits.
 
     Of GELU every seventh: its float64 form is slow.
     """
