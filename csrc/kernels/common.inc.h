@@ -13,8 +13,14 @@
 #define FNN_UNROLL _Pragma("GCC unroll 16")
 #endif
 
+/* A division takes as long as a row of a tiny net: where there is one piece, none is made, here and below. */
+
 /* begin and end of a part's share of total items */
 FNN_INLINE void share(int64_t *begin, int64_t *end, int64_t total, fnn_part part) {
+    if (part.count == 1) {
+        *begin = 0, *end = total;
+        return;
+    }
     *begin = total * part.index / part.count;
     *end = total * (part.index + 1) / part.count;
 }
@@ -44,7 +50,7 @@ FNN_INLINE int next_turn(turn *t, int64_t total, fnn_part part) {
     return 1;
 }
 
-FNN_INLINE int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+FNN_INLINE int64_t ceil_div(int64_t a, int64_t b) { return a <= b ? a > 0 : (a + b - 1) / b; }
 FNN_INLINE int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 
 /* the data's row that is the batch's row i; rows: their order, or NULL */

@@ -24,6 +24,7 @@ typedef struct cut {
 } cut;
 
 FNN_INLINE cut cut_evenly(int64_t n, int64_t most) {
+    if (n <= most) return (cut){1, n, 0};
     const int64_t pieces = ceil_div(n, most);
     return (cut){pieces, n / pieces, n % pieces};
 }
@@ -33,6 +34,7 @@ FNN_INLINE int64_t start_of(const cut *c, int64_t piece) { return piece * c->siz
 /* Where a group of panels begins, of the groups that tiles have side by side: each half of the groups of 16 panels,
  * which is a thread's share, has 8 of them. */
 FNN_INLINE int64_t first_panel(tile_shape most, int64_t group, int64_t n_panels) {
+    if (n_panels <= most.panels) return group > 0 ? n_panels : 0;
     return n_panels * group / ceil_div(n_panels, most.panels);
 }
 
@@ -190,9 +192,10 @@ typedef struct rectangle {
 
 /* The next rectangle of items [*begin, end) of a grid that is numbered group by group, of at most `most` groups. */
 FNN_INLINE rectangle next_rectangle(int64_t *begin, int64_t end, int64_t per_group, int64_t most) {
-    const int64_t group = *begin / per_group, tile = *begin % per_group, left = end - *begin;
+    const int is_one = end <= per_group;
+    const int64_t group = is_one ? 0 : *begin / per_group, tile = *begin - group * per_group, left = end - *begin;
     const int is_whole = tile == 0 && left >= per_group;
-    const int64_t groups = is_whole ? least(left / per_group, most) : 1;
+    const int64_t groups = is_whole && !is_one ? least(left / per_group, most) : 1;
     const rectangle r = {group, groups, tile, is_whole ? per_group : least(left, per_group - tile)};
     *begin += r.groups * r.tiles;
     return r;
