@@ -33,15 +33,15 @@ typedef struct turn {
 
 /* The next items of total that the part does, until there are none: its share; or, with help, pieces of a half, a
  * quarter and two eighths of it, and then of others' shares. */
-FNN_INLINE int next_turn(turn *t, int64_t total, fnn_part part) {
+FNN_INLINE int next_turn(turn *t, int64_t total, const fnn_part *part) {
     static const int eighths[FNN_PIECES + 1] = {0, 4, 6, 7, 8};
     t->count++;
-    if (part.team == NULL) {
-        share(&t->begin, &t->end, total, part);
+    if (part->team == NULL) {
+        share(&t->begin, &t->end, total, *part);
         return t->count == 1;
     }
-    fnn_part owner = part;
-    const int piece = fnn_team_take(&part, &t->neighbour, &owner.index);
+    fnn_part owner = *part;
+    const int piece = fnn_team_take(part, &t->neighbour, &owner.index);
     if (piece < 0) return 0;
     share(&t->begin, &t->end, total, owner);
     const int64_t n = t->end - t->begin;

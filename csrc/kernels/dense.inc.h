@@ -17,9 +17,9 @@ FNN_INLINE void forward_tile(float *out, float *y, const uint16_t *keep, float s
 
 /* A loop for each function, so that none pays for the others. */
 static void forward_epilogue(float *out, float *y, const uint16_t *keep, float scale, fnn_activation activation,
-                             int64_t n_batch, const tile t) {
+                             int64_t n_batch, const tile *t) {
     const float a = activation.a, b = activation.b;
-#define FNN_FORWARD(f, with_slope) forward_tile(out, y, keep, scale, (fnn_activation){f, a, b, 0}, n_batch, t, with_slope)
+#define FNN_FORWARD(f, with_slope) forward_tile(out, y, keep, scale, (fnn_activation){f, a, b, 0}, n_batch, *t, with_slope)
 #define FNN_FORWARD_CASE(f)                                                                                            \
     case f:                                                                                                            \
         FNN_FORWARD(f, 0);                                                                                             \
@@ -41,7 +41,7 @@ static void forward_epilogue(float *out, float *y, const uint16_t *keep, float s
 #undef FNN_FORWARD_SLOPE_CASE
 }
 
-static void finish_forward(const epilogue *e, int64_t n_batch, const tile t) {
+static void finish_forward(const epilogue *e, int64_t n_batch, const tile *t) {
     forward_epilogue(e->out, e->y, e->keep, e->scale, e->activation, n_batch, t);
 }
 
@@ -87,10 +87,10 @@ FNN_INLINE void backward_tile(const epilogue *e, const fnn_activation activation
         }
 }
 
-static void finish_backward_input(const epilogue *e, int64_t n_batch, const tile t) {
+static void finish_backward_input(const epilogue *e, int64_t n_batch, const tile *t) {
     const float a = e->activation.a, b = e->activation.b;
 #define FNN_BACKWARD_CASE(f)                                                                                           \
-    case f: backward_tile(e, (fnn_activation){f, a, b, 0}, n_batch, t); break;
+    case f: backward_tile(e, (fnn_activation){f, a, b, 0}, n_batch, *t); break;
     switch (e->activation.function) {
         FNN_EACH_PLAIN(FNN_BACKWARD_CASE)
         FNN_EACH_KEEPING_SLOPE(FNN_BACKWARD_CASE)
@@ -335,7 +335,7 @@ static void dense_backward_weight(const fnn_sink *dw, const fnn_sink *db, const 
                                   int64_t n_batch, int64_t n_in, int64_t n_out, fnn_part part) {
     const weight_product p = {dw, x, dy, n_batch, n_in, fnn_panels(n_out)};
     const int64_t blocks = fnn_panels(n_in);
-    for (turn t = {0}; next_turn(&t, ceil_div(p.n_panels, FNN_NR) * blocks, part);)
+    for (turn t = {0}; next_turn(&t, ceil_div(p.n_panels, FNN_NR) * blocks, &part);)
         while (t.begin < t.end) {
             const rectangle r = next_rectangle(&t.begin, t.end, blocks, INT64_MAX);
             const int64_t first = first_panel(wide_tile, r.group, p.n_panels);

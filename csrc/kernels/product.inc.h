@@ -127,22 +127,24 @@ FNN_INLINE void product_tile(float *y, const origin from, const fnn_view x, cons
     }
 }
 
-static void product(float *y, const origin from, const fnn_view x, const view w, int64_t n_k, int64_t n_batch,
-                    const tile t, const ahead *next) {
-#define FNN_TILE_BODY(rows, panels) product_tile(y, from, in, w, n_k, n_batch, t, next, rows, panels)
-    if (x.row == FNN_LANES) {
-        const fnn_view in = {x.at, FNN_LANES, x.panel}; /* a stride that the compiler knows is faster */
-        FNN_TILE_SWITCH(t)
+/* Structs go to functions that are not inlined as pointers: to copy what was just written, in larger pieces than it was
+ * written in, takes longer than a row of a tiny net. */
+static void product(float *y, const origin *from, const fnn_view *x, const view w, int64_t n_k, int64_t n_batch,
+                    const tile *t, const ahead *next) {
+#define FNN_TILE_BODY(rows, panels) product_tile(y, *from, in, w, n_k, n_batch, *t, next, rows, panels)
+    if (x->row == FNN_LANES) {
+        const fnn_view in = {x->at, FNN_LANES, x->panel}; /* a stride that the compiler knows is faster */
+        FNN_TILE_SWITCH(*t)
     } else {
-        const fnn_view in = x;
-        FNN_TILE_SWITCH(t)
+        const fnn_view in = *x;
+        FNN_TILE_SWITCH(*t)
     }
 #undef FNN_TILE_BODY
 }
 
 /* What happens to a tile of the finished product. */
 typedef struct epilogue {
-    void (*run)(const struct epilogue *, int64_t n_batch, const tile t);
+    void (*run)(const struct epilogue *, int64_t n_batch, const tile *t);
     float *out, *y;
     const float *x;
     const uint16_t *keep;
@@ -254,12 +256,12 @@ static void product_block(const layer_product *p, const rectangle r, int64_t fir
             t.rows = (int)(start_of(&p->tiles, i + 1) - t.row);
             const fnn_view own_x = {x.at + (t.row - top) * x.row, x.row, x.panel};
             const ahead next = is_near ? (ahead){0} : after(p, t, own_w, n_k, i - first, end - first);
-            product(p->y, from, own_x, own_w, n_k, n_batch, t, is_near && !is_first ? NULL : &next);
-            if (is_last && !is_slim) p->last->run(p->last, n_batch, t);
+            product(p->y, &from, &own_x, own_w, n_k, n_batch, &t, is_near && !is_first ? NULL : &next);
+            if (is_last && !is_slim) p->last->run(p->last, n_batch, &t);
         }
         if (is_last && is_slim) { /* short tiles, and all of them near: at once is faster */
             t.row = top, t.rows = (int)(bottom - top);
-            p->last->run(p->last, n_batch, t);
+            p->last->run(p->last, n_batch, &t);
         }
     }
 }
@@ -291,6 +293,6 @@ static void product_share(layer_product p, fnn_part part) {
     p.turned_panel = -1;
     if (p.near != NULL) part.team = NULL; /* every piece would copy x */
     const int64_t n_items = ceil_div(p.n_panels, p.shape.panels) * p.tiles.pieces;
-    for (turn t = {0}; next_turn(&t, n_items, part);)
+    for (turn t = {0}; next_turn(&t, n_items, &part);)
         while (t.begin < t.end) product_rectangle(&p, next_rectangle(&t.begin, t.end, p.tiles.pieces, most));
 }

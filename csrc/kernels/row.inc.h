@@ -72,7 +72,7 @@ static void row_forward(float *y, const fnn_entries *entries, const float *w, co
 #undef FNN_GROUP_BODY
             }
         if (activation.function != FNN_LINEAR || scale != 1.0f)
-            forward_epilogue(y, y, NULL, scale, activation, n_batch, (tile){panel, 0, panels, (int)n_batch});
+            forward_epilogue(y, y, NULL, scale, activation, n_batch, &(tile){panel, 0, panels, (int)n_batch});
     }
 }
 

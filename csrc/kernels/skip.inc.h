@@ -220,7 +220,7 @@ static void skip_forward(float *out, float *y, const fnn_skip *x, const float *w
 #undef FNN_SKIP_BODY
         const tile t = {panel, row, (int)panels, (int)(row_end - row)};
         if (activation.function != FNN_LINEAR || out != y || scale != 1.0f)
-            forward_epilogue(out, y, keep, scale, activation, n_batch, t);
+            forward_epilogue(out, y, keep, scale, activation, n_batch, &t);
         begin += row_end - row;
     }
 }
@@ -286,7 +286,7 @@ static void skip_backward_weight(const fnn_sink *dw, const fnn_sink *db, const f
                                  int64_t n_batch, int64_t n_in, int64_t n_out, fnn_part part) {
     const int64_t n_panels = fnn_panels(n_out);
     const int64_t n_items = ceil_div(n_panels, FNN_SPARSE_PANELS) * n_in; /* groups times inputs */
-    for (turn t = {0}; next_turn(&t, n_items, part);)
+    for (turn t = {0}; next_turn(&t, n_items, &part);)
         while (t.begin < t.end) {
             const int64_t panel = t.begin / n_in * FNN_SPARSE_PANELS, k = t.begin % n_in;
             const int64_t k_end = least(n_in, k + t.end - t.begin), panels = least(FNN_SPARSE_PANELS, n_panels - panel);
