@@ -21,7 +21,7 @@ from setuptools.command.build_ext import build_ext
 from setuptools.errors import CompileError
 
 CUDA = Path("csrc/cuda")
-SHARED = ("arena.c", "net.c", "optimizer.c", "rng.c", "status.c")  # in csrc: the CPU's side has them too
+SHARED = ("arena.c", "net.c", "optimizer.c", "status.c")  # in csrc: the CPU's side has them too
 HOST_FLAGS = ["-fPIC", "-fvisibility=hidden", "-ffp-contract=off", "-fno-fast-math"]
 
 

@@ -419,9 +419,8 @@ typedef struct fnn_epoch {
     const fnn_restraint *restraints; /* of each layer's weights */
     const float *rates;              /* learning rate of each step of the epoch */
     const uint8_t *trainable;        /* W and b of each layer in turn: 2 * n_layers flags */
-    uint32_t *order;                 /* n_rows, filled when an epoch starts; NULL: rows in order */
+    const uint32_t *order;           /* of the data's rows; NULL: as they are */
     uint64_t seed;
-    uint32_t epoch;      /* numbers the permutation */
     uint32_t first_step; /* training steps before this epoch: numbers the dropout masks */
     int64_t batch_size;  /* <= n_batch of the plan */
     int64_t n_steps;     /* of this epoch; the last may be ragged */

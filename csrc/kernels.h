@@ -98,6 +98,10 @@ struct fnn_kernels {
     void (*apply)(float *y, const float *x, int64_t n, fnn_activation function);
     void (*slope)(float *y, const float *x, int64_t n, fnn_activation activation);
 
+    /* Of the Philox blocks of counter, counter + 1, ... in its first word: 64 bits of two words each, draws 2b and 2b + 1
+     * from block b. */
+    void (*random_draws)(uint64_t draws[2][8], const uint32_t counter[4], uint64_t seed);
+
     /* x (panels) from rows of the data, rescaled; rows = NULL: first, first + 1, ...
      * keep: bits of the input dropout, or NULL. */
     void (*gather)(float *x, const fnn_data *data, const uint32_t *rows, int64_t first, const fnn_input *input,

@@ -1,5 +1,5 @@
 /* rng.c: Philox behind the C API, and the permutations drawn from it. */
-#include "fnn.h"
+#include "kernels.h"
 #include "rng.h"
 
 void fnn_philox(uint32_t out[4], const uint32_t counter[4], uint64_t seed) { fnn_philox_block(out, counter, seed); }
@@ -11,18 +11,16 @@ static uint32_t scale_to(uint64_t random, uint64_t bound) {
 }
 
 void fnn_shuffle(uint32_t *order, int64_t n, uint64_t seed, fnn_stream stream, uint32_t epoch) {
+    const fnn_kernels *kernels = fnn_isa();
     for (int64_t i = 0; i < n; i++) order[i] = (uint32_t)i;
 
-    uint32_t words[4];
+    uint64_t draws[2][8];
     for (int64_t i = n - 1, draw = 0; i > 0; i--, draw++) {
-        const int half = draw % 2; /* a block gives two draws of 64 bits */
-        if (half == 0) {
+        if (draw % 16 == 0) {
             const uint32_t counter[4] = {(uint32_t)(draw / 2), epoch, 0, (uint32_t)stream << 16};
-            fnn_philox_block(words, counter, seed);
+            kernels->random_draws(draws, counter, seed);
         }
-        const uint64_t random = (uint64_t)words[2 * half] << 32 | words[2 * half + 1];
-        const uint32_t j = scale_to(random, (uint64_t)i + 1);
-        const uint32_t kept = order[i];
+        const uint32_t j = scale_to(draws[draw % 2][draw / 2 % 8], (uint64_t)i + 1), kept = order[i];
         order[i] = order[j];
         order[j] = kept;
     }

@@ -71,8 +71,6 @@ static void training_body(void *job, fnn_worker *me) {
 
 fnn_status fnn_train(fnn_plan *plan, float *params, float *state, fnn_epoch *epoch, int n_threads, int64_t budget_ns) {
     training t = {.d = {plan, params, state, epoch}, .deadline = fnn_now_ns() + budget_ns, .status = FNN_OK};
-    if (epoch->step == 0 && epoch->order != NULL)
-        fnn_shuffle(epoch->order, epoch->data->n_rows, epoch->seed, FNN_STREAM_SHUFFLE, epoch->epoch);
     memset(plan->perf, 0, (size_t)(plan->n_threads * FNN_PERF(plan->net->n_layers)) * sizeof(int64_t));
     fnn_team_run(n_threads < plan->n_threads ? n_threads : plan->n_threads, training_body, &t);
     if (epoch->perf_every > 0) add_perf(plan, epoch, t.members);

@@ -229,9 +229,8 @@ cdef extern from "kernels.h" nogil:
         const fnn_restraint *restraints
         const float *rates
         const uint8_t *trainable
-        uint32_t *order
+        const uint32_t *order
         uint64_t seed
-        uint32_t epoch
         uint32_t first_step
         int64_t batch_size
         int64_t n_steps

@@ -249,7 +249,6 @@ static fnn_status begin(fnn_cuda_plan *plan, const fnn_cuda_data *data, fnn_epoc
     const size_t bytes = constants.size() * sizeof(step_constants);
     FNN_CUDA(cudaMemcpyAsync(plan->constants.at, constants.data(), bytes, cudaMemcpyHostToDevice, plan->stream));
     if (epoch->order != nullptr) {
-        if (since == 0) fnn_shuffle(epoch->order, n_rows, epoch->seed, FNN_STREAM_SHUFFLE, epoch->epoch);
         FNN_TRY(plan->order.reserve(n_rows));
         FNN_CUDA(cudaMemcpyAsync(plan->order.at, epoch->order, (size_t)n_rows * sizeof(uint32_t),
                                  cudaMemcpyHostToDevice, plan->stream));

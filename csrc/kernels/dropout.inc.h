@@ -1,5 +1,4 @@
-/* dropout.inc.h: which units are kept, a bit a unit.  Philox (rng.h) runs over eight rows at a time; a block serves
- * eight units of a row with 16 bits each. */
+/* dropout.inc.h: which units are kept, a bit a unit.  A block of Philox serves eight units of a row with 16 bits each. */
 
 /* To each of eight nibbles a byte. */
 FNN_INLINE uint64_t spread_nibbles(uint32_t nibbles) {
@@ -12,19 +11,11 @@ FNN_INLINE uint64_t spread_nibbles(uint32_t nibbles) {
 /* A byte for each of eight rows: bits of the block's eight units. */
 FNN_INLINE uint64_t keep_block(uint32_t threshold, uint32_t block, uint32_t row, uint32_t step, uint32_t tag,
                                uint64_t seed) {
-    w8 c0 = w8_set1(block), c1 = w8_count_from(row), c2 = w8_set1(step), c3 = w8_set1(tag);
-    uint32_t k0 = (uint32_t)seed, k1 = (uint32_t)(seed >> 32);
-    FNN_UNROLL
-    for (int round = 0; round < 10; round++, k0 += FNN_PHILOX_W0, k1 += FNN_PHILOX_W1) {
-        const w8 p0 = w8_mul(c0, w8_set1(FNN_PHILOX_M0)), p1 = w8_mul(c2, w8_set1(FNN_PHILOX_M1));
-        c0 = w8_xor(w8_xor(w8_high(p1), c1), w8_set1(k0));
-        c1 = p1;
-        c2 = w8_xor(w8_xor(w8_high(p0), c3), w8_set1(k1));
-        c3 = p0;
-    }
+    w8 c[4] = {w8_set1(block), w8_count_from(row), w8_set1(step), w8_set1(tag)};
+    philox(c, seed);
     const uint32_t two = 0x33333333u; /* of the four bits that a row gets from each word */
-    const uint32_t low = (w8_halves_below(c0, threshold) & two) | (w8_halves_below(c1, threshold) & two) << 2;
-    const uint32_t high = (w8_halves_below(c2, threshold) & two) | (w8_halves_below(c3, threshold) & two) << 2;
+    const uint32_t low = (w8_halves_below(c[0], threshold) & two) | (w8_halves_below(c[1], threshold) & two) << 2;
+    const uint32_t high = (w8_halves_below(c[2], threshold) & two) | (w8_halves_below(c[3], threshold) & two) << 2;
     return spread_nibbles(low) | spread_nibbles(high) << 4;
 }
 

@@ -51,11 +51,12 @@ static void load_targets(float *columns, const fnn_data *data, const uint32_t *r
         return;
     }
     for (int64_t c = 0; c < n_out; c += FNN_LANES) {
-        float block[FNN_LANES * FNN_LANES] = {0};
+        float block[FNN_LANES * FNN_LANES];
         for (int64_t i = 0; i < n_rows; i++) {
             const float *from = data->targets + row_at(rows, first, i) * n_out + c;
             v16_store(block + i * FNN_LANES, v16_load_part(from, (int)least(FNN_LANES, n_out - c)));
         }
+        memset(block + n_rows * FNN_LANES, 0, (size_t)((FNN_LANES - n_rows) * FNN_LANES) * sizeof(float));
         v16_transpose(columns + c * FNN_LANES, block);
     }
 }

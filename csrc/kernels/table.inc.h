@@ -6,6 +6,7 @@
 #include "criteria.inc.h"
 #include "descend.inc.h"
 #include "product.inc.h"
+#include "random.inc.h"
 #include "update.inc.h"
 
 #include "apply.inc.h"
@@ -23,6 +24,7 @@ const fnn_kernels FNN_TABLE = {
     .name = FNN_TABLE_NAME,
     .apply = apply,
     .slope = slope,
+    .random_draws = random_draws,
     .gather = gather,
     .dropout_keep = dropout_keep,
     .dense_forward = dense_forward,

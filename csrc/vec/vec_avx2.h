@@ -101,6 +101,15 @@ static inline w8 w8_count_from(uint32_t x) {
 static inline w8 w8_mul(w8 a, w8 b) { return (w8){_mm256_mul_epu32(a.lo, b.lo), _mm256_mul_epu32(a.hi, b.hi)}; }
 static inline w8 w8_high(w8 a) { return (w8){_mm256_srli_epi64(a.lo, 32), _mm256_srli_epi64(a.hi, 32)}; }
 static inline w8 w8_xor(w8 a, w8 b) { return (w8){_mm256_xor_si256(a.lo, b.lo), _mm256_xor_si256(a.hi, b.hi)}; }
+static inline void fnn_store_pairs_half(uint64_t *to, __m256i high, __m256i low) {
+    const __m256i low_half = _mm256_and_si256(low, _mm256_set1_epi64x(0xffffffff));
+    _mm256_storeu_si256((__m256i *)to, _mm256_or_si256(_mm256_slli_epi64(high, 32), low_half));
+}
+/* to[i] = high << 32 | low, of words i */
+static inline void w8_store_pairs(uint64_t *to, w8 high, w8 low) {
+    fnn_store_pairs_half(to, high.lo, low.lo);
+    fnn_store_pairs_half(to + 4, high.hi, low.hi);
+}
 /* Four bits a word: whether its low and its high 16 bits are less than limit < 2^16; two that mean nothing */
 static inline uint32_t w8_halves_below(w8 a, uint32_t limit) {
     const __m256i sign = _mm256_set1_epi16(-0x8000), signed_limit = _mm256_set1_epi16((int16_t)(limit ^ 0x8000));

@@ -74,6 +74,11 @@ static inline w8 w8_count_from(uint32_t x) {
 static inline w8 w8_mul(w8 a, w8 b) { return _mm512_mul_epu32(a, b); }
 static inline w8 w8_high(w8 a) { return _mm512_srli_epi64(a, 32); }
 static inline w8 w8_xor(w8 a, w8 b) { return _mm512_xor_si512(a, b); }
+/* to[i] = high << 32 | low, of words i */
+static inline void w8_store_pairs(uint64_t *to, w8 high, w8 low) {
+    const __m512i low_half = _mm512_and_si512(low, _mm512_set1_epi64(0xffffffff));
+    _mm512_storeu_si512(to, _mm512_or_si512(_mm512_slli_epi64(high, 32), low_half));
+}
 /* Four bits a word: whether its low and its high 16 bits are less than limit < 2^16; two that mean nothing */
 static inline uint32_t w8_halves_below(w8 a, uint32_t limit) {
     return _mm512_cmplt_epu16_mask(a, _mm512_set1_epi16((int16_t)limit));

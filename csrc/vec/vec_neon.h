@@ -110,6 +110,10 @@ static inline w8 w8_xor(w8 a, w8 b) {
     for (int i = 0; i < 4; i++) a.q[i] = veorq_u64(a.q[i], b.q[i]);
     return a;
 }
+/* to[i] = high << 32 | low, of words i */
+static inline void w8_store_pairs(uint64_t *to, w8 high, w8 low) {
+    for (int i = 0; i < 4; i++) vst1q_u64(to + 2 * i, vsliq_n_u64(low.q[i], high.q[i], 32));
+}
 /* Four bits a word: whether its low and its high 16 bits are less than limit < 2^16; two that mean nothing */
 static inline uint32_t w8_halves_below(w8 a, uint32_t limit) {
     static const uint16_t weights[8] = {1, 2, 4, 8, 16, 32, 64, 128};

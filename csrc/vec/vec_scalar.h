@@ -79,6 +79,10 @@ static inline w8 w8_mul(w8 a, w8 b) { FNN_EIGHT((a.at[i] & 0xffffffffu) * (b.at[
 static inline w8 w8_high(w8 a) { FNN_EIGHT(a.at[i] >> 32); }
 static inline w8 w8_xor(w8 a, w8 b) { FNN_EIGHT(a.at[i] ^ b.at[i]); }
 #undef FNN_EIGHT
+/* to[i] = high << 32 | low, of words i */
+static inline void w8_store_pairs(uint64_t *to, w8 high, w8 low) {
+    for (int i = 0; i < 8; i++) to[i] = high.at[i] << 32 | (low.at[i] & 0xffffffffu);
+}
 /* Four bits a word: whether its low and its high 16 bits are less than limit < 2^16; two that mean nothing */
 static inline uint32_t w8_halves_below(w8 a, uint32_t limit) {
     uint32_t bits = 0;

@@ -152,9 +152,16 @@ cdef class Training:
         epoch.clip_value, epoch.clip_norm = self.clip_value, self.clip_norm
         epoch.restraints = self.restraints
         epoch.seed = self.seed
-        epoch.epoch = self.epoch
         epoch.first_step = self.step
         return 0
+
+    cdef uint32_t *shuffle(self, uint32_t *order, int64_t n_rows) except NULL:
+        """The order, for the epoch that begins."""
+        cdef uint64_t seed = self.seed
+        cdef uint32_t epoch = self.epoch
+        with nogil:
+            fnn_shuffle(order, n_rows, seed, FNN_STREAM_SHUFFLE, epoch)
+        return order
 
     cdef bint is_mirrored(self):
         """Whether parameters and state are updated on devices, that of the network or those of all towers."""
@@ -213,8 +220,6 @@ cdef class Training:
         """As many as the budget allows, each shared by the towers."""
         cdef fnn_status status = FNN_OK
         deadline = perf_counter() + 1e-9 * BUDGET_NS
-        if epoch.step == 0 and epoch.order != NULL:
-            fnn_shuffle(epoch.order, epoch.data.n_rows, epoch.seed, FNN_STREAM_SHUFFLE, epoch.epoch)
         while status == FNN_OK and epoch.step < epoch.n_steps and perf_counter() < deadline:
             if self.towers.exchange is not None:
                 status = self.step_by_exchange(epoch)
@@ -281,7 +286,7 @@ cdef class Training:
         epoch.unfused = unfused
         epoch.rates = &rates[0]
         epoch.trainable = &trainable[0]
-        epoch.order = NULL if order is None else &order[0]
+        epoch.order = NULL if order is None else self.shuffle(&order[0], data.c.n_rows)
         epoch.batch_size = batch_size
         epoch.n_steps = n_steps
         epoch.metrics.loss, epoch.metrics.hits, epoch.metrics.rows = so_far or (0.0, 0, 0)

@@ -832,11 +832,11 @@ static trained train(const problem *p, int threads) {
                            .trainable = trainable,
                            .order = c->shuffle ? order : NULL,
                            .seed = SEED,
-                           .epoch = i,
                            .first_step = i * (uint32_t)n_steps,
                            .batch_size = c->batch,
                            .n_steps = n_steps};
         for (int64_t step = 0; step < n_steps; step++) rates[step] = c->rate / (float)(1 + i + step);
+        fnn_shuffle(order, c->rows, SEED, FNN_STREAM_SHUFFLE, i);
         /* with three threads every call comes back after one step */
         train_epoch(p, plan, params, state, &epoch, threads == 3 ? 0 : FOREVER_NS);
         hash = fnv1a(hash_metrics(hash, &epoch.metrics), &epoch.step, sizeof epoch.step);
