@@ -171,8 +171,6 @@ def _plain_or_gz(directory: str, name: str) -> str | None:
 
 
 def _read_file(path: str, name: str) -> NDArray[np.uint8]:
-    if path == os.path.join(_cache(), name):
-        return _read_cached(name)
     crc32 = gzip_crc32(path)
     if crc32 is None:
         return _verified(path, read_bytes(path), name)
@@ -212,17 +210,7 @@ def _cache() -> str:
 
 def _read_cached(name: str) -> NDArray[np.uint8]:
     path = os.path.join(_cache(), name)
-    return _verified(path, _mapped(path), name)
-
-
-def _mapped(path: str) -> memoryview:
-    """A file's bytes without a copy: changes to them stay in memory. Only for files that nobody changes in place, as
-    those of the cache are: they are replaced, and what has been mapped stays as it was."""
-    from mmap import ACCESS_COPY, mmap
-
-    with open(path, "rb") as file:
-        is_empty = os.fstat(file.fileno()).st_size == 0  # which mmap refuses
-        return memoryview(b"" if is_empty else mmap(file.fileno(), 0, access=ACCESS_COPY))
+    return _verified(path, read_bytes(path), name)
 
 
 def _keep(name: str, data: bytes) -> None:
