@@ -12,6 +12,7 @@ results moved.
 from __future__ import annotations
 
 import ast
+import hashlib
 import json
 import os
 import platform
@@ -60,6 +61,7 @@ class Build:
     compiler: str = "gcc"
     flags: Sequence[str] = ()  # after setup.py's
     is_x86: bool = IS_X86
+    openmp: bool = False
     emulate_avx512: bool = False
     launcher: Sequence[str] = ()
     threads: frozenset[int] = frozenset(THREADS)
@@ -69,6 +71,8 @@ class Build:
         flags = {CSRC / "isa" / name: [*own, *row] for name, row in isa_table.items()}
         flags |= {path: [*own, *baseline] for path in [TESTS / "c" / "driver.c", *sorted(CSRC.glob("*.c"))]}
         flags[CSRC / "batch.c"] += ["-DFNN_WORTH_HELP=0"]  # threads help each other out, however short the work
+        if self.openmp:
+            flags[CSRC / "team.c"] += ["-fopenmp"]  # the one file with a pragma
         if self.emulate_avx512:
             flags[CSRC / "dispatch.c"] += ["-DFNN_EMULATE_AVX512"]
             row = [flag for flag in isa_table["isa_avx512.c"] if not flag.startswith("-mavx512")]
@@ -76,22 +80,27 @@ class Build:
             flags[CSRC / "isa" / "isa_avx512.c"] = [*own, *row, *emulated]
         return flags
 
-    def compile(self, folder: Path) -> Path:
+    def compile(self, objects: Path) -> Path:
+        """The driver, in the folder of the objects, where those that another build has made the same way are used."""
+
         def compile_one(item: tuple[Path, list[str]]) -> Path:
             source, flags = item
-            target = folder / f"{source.stem}.o"
-            checked("compiler", [self.compiler, *flags, *self.flags, f"-I{CSRC}", "-c", str(source), "-o", str(target)])
+            command = [self.compiler, *flags, *self.flags, f"-I{CSRC}", "-c", str(source)]
+            target = objects / f"{source.stem}-{hashlib.sha256(repr(command).encode()).hexdigest()[:16]}.o"
+            if not target.exists():
+                checked("compiler", [*command, "-o", str(target)])
             return target
 
         with ThreadPoolExecutor(os.cpu_count()) as pool:
-            objects = [str(path) for path in pool.map(compile_one, self.sources().items())]
-        program = folder / "driver"
-        checked("linker", [self.compiler, *self.flags, *objects, "-o", str(program), "-pthread", "-lm"])
+            files = [str(path) for path in pool.map(compile_one, self.sources().items())]
+        program = objects / "driver"
+        threads = "-fopenmp" if self.openmp else "-pthread"
+        checked("linker", [self.compiler, *self.flags, *files, "-o", str(program), threads, "-lm"])
         return program
 
-    def run(self, folder: Path) -> list[Result]:
+    def run(self, objects: Path) -> list[Result]:
         """Also raises when one of the driver's own checks fails."""
-        program = self.compile(folder)
+        program = self.compile(objects)
         counts = [str(count) for count in sorted(self.threads)]
         output = checked("driver", [*self.launcher, str(program), *counts])
         return [Result.parse(line) for line in output.splitlines()]
@@ -135,65 +144,70 @@ def needs(reason: str, *tools: str | Path) -> Callable[[], None]:
     return pytest.mark.skipif(bool(missing), reason=reason)
 
 
+@pytest.fixture(scope="module")
+def objects(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("objects")
+
+
 needs_gcc = needs("no gcc", "gcc")
 needs_x86 = pytest.mark.skipif(not IS_X86, reason="not an x86-64 processor")
 
 
 @needs_gcc
-def test_gcc_with_openmp(tmp_path: Path) -> None:
+def test_gcc_with_openmp(objects: Path) -> None:
     core = pytest.importorskip("fastnn._core")
-    assert assert_golden(Build(flags=["-fopenmp"]).run(tmp_path)) == set(core.available_isas())
+    assert assert_golden(Build(openmp=True).run(objects)) == set(core.available_isas())
 
 
 @needs_gcc
 @pytest.mark.slow
-def test_gcc_with_pthreads(tmp_path: Path) -> None:
-    assert_golden(Build().run(tmp_path))
+def test_gcc_with_pthreads(objects: Path) -> None:
+    assert_golden(Build().run(objects))
 
 
 @needs("no clang", "clang")
 @pytest.mark.slow
-def test_clang(tmp_path: Path) -> None:
-    assert_golden(Build(compiler="clang").run(tmp_path))
+def test_clang(objects: Path) -> None:
+    assert_golden(Build(compiler="clang").run(objects))
 
 
 @needs_x86
 @needs_gcc
 @needs("no SIMDe headers", SIMDE)
 @pytest.mark.slow
-def test_emulated_avx512(tmp_path: Path) -> None:
-    assert "avx512" in assert_golden(Build(emulate_avx512=True).run(tmp_path))
+def test_emulated_avx512(objects: Path) -> None:
+    assert "avx512" in assert_golden(Build(emulate_avx512=True).run(objects))
 
 
 @needs("no aarch64 cross compiler or qemu-aarch64", "aarch64-linux-gnu-gcc", "qemu-aarch64")
 @pytest.mark.slow
-def test_neon(tmp_path: Path) -> None:
+def test_neon(objects: Path) -> None:
     threads = frozenset({1, 3})  # four times as long as the other builds take for all of them
     build = Build("aarch64-linux-gnu-gcc", ["-static"], is_x86=False, launcher=["qemu-aarch64"], threads=threads)
-    assert assert_golden(build.run(tmp_path), threads) == {"neon", "scalar"}
+    assert assert_golden(build.run(objects), threads) == {"neon", "scalar"}
 
 
 @needs_gcc
 @pytest.mark.slow
-def test_threads_race_for_nothing(tmp_path: Path) -> None:
+def test_threads_race_for_nothing(objects: Path) -> None:
     """ThreadSanitizer, which does not understand libgomp: pthreads."""
     threads = frozenset({2})
-    assert_golden(Build(flags=["-fsanitize=thread", "-g"], threads=threads).run(tmp_path), threads)
+    assert_golden(Build(flags=["-fsanitize=thread", "-g"], threads=threads).run(objects), threads)
 
 
 @needs_gcc
 @pytest.mark.slow
-def test_memory_and_undefined_behaviour(tmp_path: Path) -> None:
+def test_memory_and_undefined_behaviour(objects: Path) -> None:
     """AddressSanitizer (leaks too) and UndefinedBehaviorSanitizer."""
     threads = frozenset({1, 3})
     flags = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-O0", "-g"]  # -O1 would take minutes
-    assert_golden(Build(flags=flags, threads=threads).run(tmp_path), threads)
+    assert_golden(Build(flags=flags, threads=threads).run(objects), threads)
 
 
 def write_golden() -> None:
     golden = json.loads(GOLDEN.read_text()) if GOLDEN.exists() else {}
     with tempfile.TemporaryDirectory() as folder:
-        golden["driver"] = {r.name: r.hash for r in Build(flags=["-fopenmp"]).run(Path(folder))}
+        golden["driver"] = {r.name: r.hash for r in Build(openmp=True).run(Path(folder))}
     GOLDEN.write_text(json.dumps(golden, indent=2, sort_keys=True) + "\n")
 
 
