@@ -6,7 +6,6 @@ f'(z), which at a kink is that of the left side.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from . import _checks
@@ -49,7 +48,7 @@ class Activation(_checks.Described, family="activation"):
         return self.name if self == type(self)() else self
 
 
-@dataclass(frozen=True, eq=False, repr=False)
+@_checks.description
 class Linear(Activation, name="linear"):
     """f(z) = slope z + intercept. f'(z) = slope.
 
@@ -72,7 +71,7 @@ class Linear(Activation, name="linear"):
         return ("linear",) if self == Linear() else super().rule
 
 
-@dataclass(frozen=True, eq=False, repr=False)
+@_checks.description
 class Sigmoid(Activation, name="sigmoid"):
     """f(z) = 1 / (1 + exp(-z)). f'(z) = f(z) (1 - f(z)).
 
@@ -80,7 +79,7 @@ class Sigmoid(Activation, name="sigmoid"):
     """
 
 
-@dataclass(frozen=True, eq=False, repr=False)
+@_checks.description
 class Tanh(Activation, name="tanh"):
     """f(z) = tanh z. f'(z) = 1 - f(z)^2.
 
@@ -88,7 +87,7 @@ class Tanh(Activation, name="tanh"):
     """
 
 
-@dataclass(frozen=True, eq=False, repr=False)
+@_checks.description
 class ReLU(Activation, name="relu"):
     """f(z) = max(z, 0). f'(z) = 1 for z > 0, else 0.
 
@@ -97,7 +96,7 @@ class ReLU(Activation, name="relu"):
     """
 
 
-@dataclass(frozen=True, eq=False, repr=False)
+@_checks.description
 class LeakyReLU(Activation, name="leaky_relu"):
     """f(z) = z for z > 0, else slope z. f'(z) = 1 for z > 0, else slope.
 
@@ -112,7 +111,7 @@ class LeakyReLU(Activation, name="leaky_relu"):
         self._set(slope=_checks.non_negative("slope", self.slope))
 
 
-@dataclass(frozen=True, eq=False, repr=False)
+@_checks.description
 class ELU(Activation, name="elu"):
     """f(z) = z for z > 0, else alpha (exp(z) - 1). f'(z) = 1 for z > 0, else f(z) + alpha.
 
@@ -128,7 +127,7 @@ class ELU(Activation, name="elu"):
         self._set(alpha=_checks.positive("alpha", self.alpha))
 
 
-@dataclass(frozen=True, eq=False, repr=False)
+@_checks.description
 class GELU(Activation, name="gelu"):
     """f(z) = z Phi(z), Phi(z) = 1/2 (1 + erf(z / sqrt 2)). f'(z) = Phi(z) + z exp(-z^2 / 2) / sqrt(2 pi).
 
@@ -137,7 +136,7 @@ class GELU(Activation, name="gelu"):
     """
 
 
-@dataclass(frozen=True, eq=False, repr=False)
+@_checks.description
 class SiLU(Activation, name="silu"):
     """f(z) = z s(z), s(z) = 1 / (1 + exp(-z)). f'(z) = s(z) (1 + z (1 - s(z))). Also known as swish.
 
@@ -146,7 +145,7 @@ class SiLU(Activation, name="silu"):
     """
 
 
-@dataclass(frozen=True, eq=False, repr=False)
+@_checks.description
 class Softplus(Activation, name="softplus"):
     """f(z) = log(1 + exp(z)). f'(z) = 1 / (1 + exp(-z)).
 
@@ -155,7 +154,7 @@ class Softplus(Activation, name="softplus"):
     """
 
 
-@dataclass(frozen=True, eq=False, repr=False)
+@_checks.description
 class Threshold(Activation, name="threshold"):
     """f(z) = -1 for z < 0, else 1: the perceptron. Its slope is 0, so a network with it predicts but does not train.
 
@@ -165,7 +164,7 @@ class Threshold(Activation, name="threshold"):
     is_trainable: ClassVar[bool] = False
 
 
-@dataclass(frozen=True, eq=False, repr=False)
+@_checks.description
 class Softmax(Activation, name="softmax"):
     """f(z)_j = exp(z_j) / sum_k exp(z_k). Of the last layer alone, and folded into the loss.
 

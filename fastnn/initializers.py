@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -58,7 +57,7 @@ class Initializer(_checks.Described, ABC, family="initializer"):
         """The same with checked arguments."""
 
 
-@dataclass(frozen=True, eq=False, repr=False)
+@_checks.description
 class Zeros(Initializer):
     """Every value 0."""
 
@@ -66,7 +65,7 @@ class Zeros(Initializer):
         return np.zeros(shape, np.float32)
 
 
-@dataclass(frozen=True, eq=False, repr=False)
+@_checks.description
 class Ones(Initializer):
     """Every value 1."""
 
@@ -74,7 +73,7 @@ class Ones(Initializer):
         return np.ones(shape, np.float32)
 
 
-@dataclass(frozen=True, eq=False, repr=False)
+@_checks.description
 class Constant(Initializer):
     """Every value the same finite number, rounded to float32."""
 
@@ -87,7 +86,7 @@ class Constant(Initializer):
         return np.full(shape, self.value, np.float32)
 
 
-@dataclass(frozen=True, eq=False, repr=False)
+@_checks.description
 class RandomNormal(Initializer):
     """Normal: density proportional to exp(-(x - mean)^2 / (2 stddev^2)). stddev: positive."""
 
@@ -101,7 +100,7 @@ class RandomNormal(Initializer):
         return _draw("normal", shape, self.mean, self.stddev, seed, variable)
 
 
-@dataclass(frozen=True, eq=False, repr=False)
+@_checks.description
 class TruncatedNormal(Initializer):
     """Normal within two standard deviations of the mean: what falls outside is drawn again. stddev: positive.
 
@@ -118,7 +117,7 @@ class TruncatedNormal(Initializer):
         return _draw("truncated_normal", shape, self.mean, self.stddev, seed, variable)
 
 
-@dataclass(frozen=True, eq=False, repr=False)
+@_checks.description
 class RandomUniform(Initializer):
     """Uniform from low to high. low < high."""
 
@@ -135,7 +134,7 @@ class RandomUniform(Initializer):
         return _draw("uniform", shape, self.low, self.high, seed, variable)
 
 
-@dataclass(frozen=True, eq=False, repr=False)
+@_checks.description
 class He(Initializer):
     """Normal with mean 0 and variance 2 / n_in, for the weights (n_in, n_out) of layers with ReLU.
 
@@ -149,7 +148,7 @@ class He(Initializer):
         return _draw("normal", shape, 0.0, math.sqrt(2 / n_in), seed, variable)
 
 
-@dataclass(frozen=True, eq=False, repr=False)
+@_checks.description
 class Glorot(Initializer):
     """Uniform from -r to r, r = sqrt(6 / (n_in + n_out)), for the weights (n_in, n_out) of sigmoid and tanh layers.
 

@@ -5,7 +5,7 @@ in the first network that it is placed in, and has them in every other place and
 """
 
 import re
-from dataclasses import dataclass, field, fields
+from dataclasses import field, fields
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -64,7 +64,7 @@ class Mask:
         return int(np.asarray(self).sum())
 
 
-@dataclass(frozen=True, eq=False, repr=False)
+@_checks.description
 class Dense(Layer):
     """A layer in which every unit reads every input, or those that a mask allows: y = f(x W + b).
 
@@ -118,7 +118,7 @@ class Dense(Layer):
         return {f.name: getattr(self, f.name) for f in fields(self)}
 
 
-@dataclass(frozen=True, eq=False, repr=False)
+@_checks.description
 class Dropout(Layer):
     """Keeps each unit with probability keep_prob (the book's p), otherwise makes it 0, in training alone.
 
@@ -163,7 +163,7 @@ class Dropout(Layer):
         return self.threshold / 65536 if self.naive else 1.0
 
 
-@dataclass(frozen=True, eq=False, repr=False)
+@_checks.description
 class Rescaling(Layer):
     """How raw input becomes numbers, first layer alone: x' = float32(float64(x) * scale + offset).
 

@@ -6,7 +6,6 @@ link turns z into what ``predict_proba`` and ``predict`` report; it is stored wi
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from . import _checks
@@ -45,7 +44,7 @@ class Loss(_checks.Described, family="loss"):
         return self.link in ("softmax", "sigmoid")
 
 
-@dataclass(frozen=True, eq=False, repr=False)
+@_checks.description
 class SoftmaxCrossEntropy(Loss):
     """Cross-entropy of a softmax: one class of many.
 
@@ -62,7 +61,7 @@ class SoftmaxCrossEntropy(Loss):
     link = "softmax"
 
 
-@dataclass(frozen=True, eq=False, repr=False)
+@_checks.description
 class SigmoidCrossEntropy(Loss):
     """Cross-entropy of sigmoid units: any number of labels at once, one unit each.
 
@@ -80,7 +79,7 @@ class SigmoidCrossEntropy(Loss):
     link = "sigmoid"
 
 
-@dataclass(frozen=True, eq=False, repr=False)
+@_checks.description
 class SquaredError(Loss):
     """Half the squared distance to the target: regression, and the neurons of the book's chapter 2.
 
@@ -96,7 +95,7 @@ class SquaredError(Loss):
     link = "identity"
 
 
-@dataclass(frozen=True, eq=False, repr=False)
+@_checks.description
 class AbsoluteError(Loss):
     """The distance to the target along each output: regression that outliers move less.
 
@@ -110,7 +109,7 @@ class AbsoluteError(Loss):
     link = "identity"
 
 
-@dataclass(frozen=True, eq=False, repr=False)
+@_checks.description
 class Huber(Loss):
     """Squared near the target, absolute beyond delta.
 
@@ -131,7 +130,7 @@ class Huber(Loss):
         self._set(delta=_checks.positive("delta", self.delta))
 
 
-@dataclass(frozen=True, eq=False, repr=False)
+@_checks.description
 class Poisson(Loss):
     """Counts: the negative logarithm of the Poisson probability of t at the rate exp(z), without log(t!).
 
@@ -149,7 +148,7 @@ class Poisson(Loss):
 Function = Callable[[Any, Any], tuple[Any, Any]]
 
 
-@dataclass(frozen=True, eq=False, repr=False)
+@_checks.description
 class CustomLoss(Loss):
     """A loss that a Python function computes, for each batch.
 

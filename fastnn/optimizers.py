@@ -1,7 +1,7 @@
 """Optimisers: how a gradient changes the parameters. Descriptions alone; the arithmetic is the update kernel's."""
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, field
+from dataclasses import field
 from numbers import Real
 from typing import Any
 
@@ -29,7 +29,7 @@ class Optimizer(_checks.Described, ABC, family="optimizer"):
         """The engine's name of the update and its constants."""
 
 
-@dataclass(frozen=True, eq=False, repr=False)
+@_checks.description
 class SGD(Optimizer):
     """Mini-batch stochastic gradient descent, with momentum if asked for.
 
@@ -82,7 +82,7 @@ class SGD(Optimizer):
         return {"update": name, "momentum": self.momentum, "decay": self.weight_decay}
 
 
-@dataclass(frozen=True, eq=False, repr=False)
+@_checks.description
 class Adam(Optimizer):
     """Adam: steps along the mean of past gradients, divided by the root of the mean of their squares.
 
@@ -128,7 +128,7 @@ class Adam(Optimizer):
         return {"update": "adam", **betas, "epsilon": self.epsilon, "decay": self.weight_decay}
 
 
-@dataclass(frozen=True, eq=False, repr=False)
+@_checks.description
 class RMSProp(Optimizer):
     """RMSProp: gradients divided by the root of the running mean of their squares.
 

@@ -3,8 +3,6 @@
 They act on weights and never on biases.
 """
 
-from dataclasses import dataclass
-
 from . import _checks
 
 __all__ = ["L1", "L2", "Constraint", "MaxNorm", "Regularizer", "from_config"]
@@ -22,7 +20,7 @@ class Regularizer(_checks.Described, family="regularizer"):
         return 0.0
 
 
-@dataclass(frozen=True, eq=False, repr=False)
+@_checks.description
 class L2(Regularizer):
     """Adds 1/2 strength w^2 to the loss for every weight w of a layer: large weights cost more, all become smaller.
 
@@ -44,7 +42,7 @@ class L2(Regularizer):
         return self.strength
 
 
-@dataclass(frozen=True, eq=False, repr=False)
+@_checks.description
 class L1(Regularizer):
     """Adds strength |w| to the loss for every weight w of a layer: many become exactly 0, a unit uses few inputs.
 
@@ -76,7 +74,7 @@ class Constraint(_checks.Described, family="constraint"):
     """Base of all constraints."""
 
 
-@dataclass(frozen=True, eq=False, repr=False)
+@_checks.description
 class MaxNorm(Constraint):
     """Keeps the weights that come into a unit within a ball: after every update each column w of W becomes
 

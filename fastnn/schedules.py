@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -63,7 +62,7 @@ class Schedule(_checks.Described, ABC, family="schedule"):
         return rates.astype(np.float32)
 
 
-@dataclass(frozen=True, eq=False, repr=False)
+@_checks.description
 class Constant(Schedule):
     """The same rate at every step: rate(step) = learning_rate, positive."""
 
@@ -76,7 +75,7 @@ class Constant(Schedule):
         return np.full(steps.shape, self.learning_rate, np.float64)
 
 
-@dataclass(frozen=True, eq=False, repr=False)
+@_checks.description
 class StepDecay(Schedule):
     """The rate falls by a factor every so many steps: rate(step) = initial * factor ** floor(step / every).
 
@@ -94,7 +93,7 @@ class StepDecay(Schedule):
         return self.initial * _elementary.power(self.factor, steps // self.every)
 
 
-@dataclass(frozen=True, eq=False, repr=False)
+@_checks.description
 class LinearWarmup(Schedule):
     """A linear rise to the peak, then a linear fall.
 
@@ -133,7 +132,7 @@ class LinearWarmup(Schedule):
         return np.where(steps < self.warmup_steps, rise, np.where(steps < self.total_steps, fall, self.end))
 
 
-@dataclass(frozen=True, eq=False, repr=False)
+@_checks.description
 class CosineDecay(Schedule):
     """A fall along half a wave of the cosine: slow at both ends.
 
@@ -159,7 +158,7 @@ class CosineDecay(Schedule):
         return _cosine(self.initial, self.end, steps, self.total_steps)
 
 
-@dataclass(frozen=True, eq=False, repr=False)
+@_checks.description
 class OneCycle(Schedule):
     """A rise to a large peak and a fall to almost nothing, each along half a wave of the cosine.
 
@@ -198,7 +197,7 @@ class OneCycle(Schedule):
         return np.where(steps < n, rise, fall)
 
 
-@dataclass(frozen=True, eq=False, repr=False)
+@_checks.description
 class PiecewiseConstant(Schedule):
     """Rates given one by one: values[0] before step boundaries[0], values[1] from there to before boundaries[1], ...
 
@@ -225,7 +224,7 @@ class PiecewiseConstant(Schedule):
         return np.array(self.values)[np.searchsorted(np.array(self.boundaries, np.int64), steps, side="right")]
 
 
-@dataclass(frozen=True, eq=False, repr=False)
+@_checks.description
 class ExponentialDecay(Schedule):
     """A smooth fall by a factor every so many steps: rate(step) = initial * factor ** (step / every).
 
@@ -245,7 +244,7 @@ class ExponentialDecay(Schedule):
         return self.initial * _elementary.power(self.factor, steps // self.every) * part
 
 
-@dataclass(frozen=True, eq=False, repr=False)
+@_checks.description
 class Warmup(Schedule):
     """A linear rise to the first rate of another schedule, which then runs from its own step 0.
 

@@ -183,11 +183,6 @@ def test_numpy_scalars_become_python_numbers() -> None:
     assert [type(value) for value in (schedule.initial, schedule.factor, schedule.every)] == [float, float, int]
 
 
-def test_schedules_are_frozen() -> None:
-    with pytest.raises(AttributeError):
-        Constant(0.1).learning_rate = 0.2  # type: ignore[misc]
-
-
 @dataclass(frozen=True)
 class Listed(Schedule):
     """A schedule of the user's own."""
