@@ -188,6 +188,8 @@ def rows_of(
     data = Stream(network._net, x, *given) if is_streamed(x) else _core.Data(network._net, x, *given)
     if len(data) == 0:
         raise ValueError(f"{x_name} must have at least one row, got none")
+    if isinstance(data, _core.Data):
+        data.find_zeros()
     return data
 
 
@@ -197,7 +199,4 @@ def validation_of(network: Network, loss: Loss, validation_data: Any) -> _core.D
     if not isinstance(validation_data, (tuple, list)) or len(validation_data) != 2:
         raise _checks.wrong_kind("validation_data", "a pair (x, y)", validation_data)
     x, y = validation_data
-    data = rows_of(network, loss, x, y, "validation_data x", "validation_data y")
-    if isinstance(data, _core.Data):
-        data.find_zeros()
-    return data
+    return rows_of(network, loss, x, y, "validation_data x", "validation_data y")

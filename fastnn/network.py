@@ -207,6 +207,7 @@ class Network:
         places = {name: i for i, (name, _) in enumerate(self._dense)}
         wanted = list(places) if names is None else _check_names(names, places)
         data = _core.Data(self._net, x)
+        data.find_zeros()
         found = self._net.activities(data, [places[name] for name in wanted], self._threads(len(data), num_threads))
         return {name: found[places[name]] for name in wanted}
 

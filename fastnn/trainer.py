@@ -384,7 +384,6 @@ class Trainer:
             return data.train(
                 self._training, batch_size, rates, trainable, order is not None, threads, on_progress, pace, pauses
             )
-        data.find_zeros()
         return self._training.run_epoch(
             data, batch_size, rates, trainable, order, threads, on_progress, pace=pace, pauses=pauses or None
         )

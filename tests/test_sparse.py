@@ -211,6 +211,30 @@ def test_dense_data_after_a_sparse_start_is_found() -> None:
     assert not data.skips_zeros
 
 
+@pytest.mark.parametrize("use", ["fit", "validation", "evaluate", "activities"])
+def test_zeros_are_found_by_whatever_reads_rows(use: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bits do not tell: they are the same either way."""
+    seen = []
+
+    class Data(_core.Data):
+        def find_zeros(self) -> None:
+            super().find_zeros()
+            seen.append((len(self), self.skips_zeros))
+
+    monkeypatch.setattr(_core, "Data", Data)
+    x, y, few = sparse_rows(40, 90, 0.1), np.arange(40) % 5, np.ones((20, 90), np.uint8)
+    trainer = fnn.Trainer(fnn.Network(90, mlp(), seed=0))
+    if use == "activities":
+        trainer.network.activities(x)
+    elif use == "evaluate":
+        trainer.evaluate(x, y)
+    elif use == "fit":
+        trainer.fit(x, y, epochs=1)
+    else:
+        trainer.fit(few, y[:20], epochs=1, validation_data=(x, y))
+    assert (40, True) in seen
+
+
 @pytest.mark.parametrize("way", WAYS)
 def test_nan_is_not_a_zero(way: str) -> None:
     x = sparse_rows(40, 90, 0.1).astype(np.float32)
