@@ -22,6 +22,7 @@ import scipy.sparse
 import fastnn as fnn
 from fastnn import _core
 from fastnn.book import logistic, mlp
+from sameness import assert_same_training
 
 needs_cuda = pytest.mark.skipif(not fnn.cuda.is_available(), reason="there is no CUDA module, or no GPU")
 IS_EMULATED = fnn.cuda.is_available() and fnn.cuda.device_name(0) == "emulated on the host"
@@ -49,23 +50,10 @@ def trained(
     return net, coach
 
 
-def check_training(a: fnn.Trainer, b: fnn.Trainer) -> None:
-    """That both have come to the same bits: parameters, history, state."""
-    np.testing.assert_array_equal(a.network.get_flat(), b.network.get_flat(), strict=True)
-    assert set(a.history) == set(b.history)
-    for name in set(a.history) - {"seconds", "samples_per_second"}:
-        assert a.history[name] == b.history[name], name
-    np.testing.assert_array_equal(a.batch_losses, b.batch_losses)
-    states = [coach._training.get_state() for coach in (a, b)]
-    for name, arrays in states[0].items():
-        for one, other in zip(arrays, states[1][name], strict=True):
-            np.testing.assert_array_equal(one, other, strict=True)
-
-
 def check(stack: list[Any], x: Any = X, y: Any = LABELS, fit: dict[str, Any] | None = None, **trainer: Any) -> None:
     """That both devices come to the same bits, in all that they say."""
     (a, coach_a), (b, coach_b) = (trained(device, stack, x, y, fit, **trainer) for device in DEVICES)
-    check_training(coach_a, coach_b)
+    assert_same_training(coach_a, coach_b)
     np.testing.assert_array_equal(a(x), b(x), strict=True)
     for name, activity in a.activities(x).items():
         np.testing.assert_array_equal(activity, b.activities(x)[name], strict=True)
@@ -461,7 +449,7 @@ def check_towers(places: Any, stack: list[Any], home: str = "cpu:0", **options: 
         for device, towers in ((home, places), ("cpu:0", ("cpu:0",) * len(places) if len(places) > 1 else None))
     )
     assert coach_a.towers == places
-    check_training(coach_a, coach_b)
+    assert_same_training(coach_a, coach_b)
 
 
 @needs_cuda

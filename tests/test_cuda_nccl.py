@@ -19,6 +19,7 @@ import pytest
 import scipy.sparse
 
 import fastnn as fnn
+from sameness import assert_same_state, assert_same_training
 
 IS_EMULATED = fnn.cuda.is_available() and fnn.cuda.device_name(0) == "emulated on the host"
 N_GPUS = 3 if IS_EMULATED else max(2, min(3, fnn.cuda.device_count()))
@@ -89,19 +90,6 @@ def fitted(towers: Any = GPUS, fit: Any = None, x: Any = X, y: Any = Y, **option
     return coach
 
 
-def check(a: fnn.Trainer, b: fnn.Trainer) -> None:
-    """That both have come to the same bits: parameters, history, state."""
-    np.testing.assert_array_equal(a.network.get_flat(), b.network.get_flat(), strict=True)
-    assert (a.step, a.epoch, list(a.history)) == (b.step, b.epoch, list(b.history))
-    for name in set(a.history) - {"seconds", "samples_per_second"}:
-        assert a.history[name] == b.history[name], name
-    np.testing.assert_array_equal(a.batch_losses, b.batch_losses)
-    states = a._training.get_state(), b._training.get_state()
-    for name, arrays in states[0].items():
-        for one, other in zip(arrays, states[1][name], strict=True):
-            np.testing.assert_array_equal(one, other, strict=True)
-
-
 # ---- the bits of towers on the CPU ----
 
 TWICE = fnn.Dense(18, "tanh")
@@ -131,14 +119,14 @@ KINDS: dict[str, dict[str, Any]] = {
 @needs_gpus
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_bits_are_those_of_the_cpu(kind: str) -> None:
-    check(fitted(GPUS, **KINDS[kind]), fitted(CPU, **KINDS[kind]))
+    assert_same_training(fitted(GPUS, **KINDS[kind]), fitted(CPU, **KINDS[kind]))
 
 
 @needs_gpus
 def test_the_bits_are_those_without_nccl(monkeypatch: pytest.MonkeyPatch) -> None:
     one = fitted(**KINDS["dropout"])
     monkeypatch.setenv("FASTNN_NCCL", "0")
-    check(one, fitted(has_nccl=False, **KINDS["dropout"]))
+    assert_same_training(one, fitted(has_nccl=False, **KINDS["dropout"]))
 
 
 @needs_gpus
@@ -149,7 +137,7 @@ def test_frozen_variables_stay() -> None:
         coach.network.variables["dense_1/W"].trainable = False
         coach.fit(X, Y, batch_size=10)
         found.append(coach)
-    check(*found)
+    assert_same_training(*found)
     np.testing.assert_array_equal(found[0].network.variables["dense_1/W"], made().network.variables["dense_1/W"])
 
 
@@ -166,7 +154,7 @@ def test_who_reads_and_sets_parameters_meanwhile(home: str) -> None:
 
     fit = {"validation_data": (X[:20], Y[:20]), "callbacks": [fnn.EveryNSteps(3, halve)], "epochs": 3}
     coaches = [fitted(towers, fit, device=home, optimizer=fnn.Adam(0.01)) for towers in (GPUS, CPU)]
-    check(*coaches)
+    assert_same_training(*coaches)
     np.testing.assert_array_equal(coaches[0].network(X), coaches[1].network(X))
     half = len(seen) // 2
     for one, other in zip(seen[:half], seen[half:], strict=True):
@@ -214,15 +202,15 @@ def test_a_training_goes_on_from_a_file(tmp_path: pathlib.Path) -> None:
     found = [fnn.load_trainer(tmp_path / "half.safetensors", towers=towers) for towers in (GPUS, CPU)]
     for each in (*found, coach):
         each.fit(X, Y, batch_size=10)
-    check(*found)
-    check(coach, found[0])
+    assert_same_training(*found)
+    assert_same_training(coach, found[0])
 
 
 @needs_gpus
 def test_a_file_larger_than_memory(tmp_path: pathlib.Path) -> None:
     np.save(tmp_path / "x.npy", X)
     x = np.load(tmp_path / "x.npy", mmap_mode="r")
-    check(fitted(GPUS, x=x), fitted(CPU))
+    assert_same_training(fitted(GPUS, x=x), fitted(CPU))
 
 
 @needs_gpus
@@ -232,7 +220,7 @@ def test_many_trainings_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     many = [made(GPUS, seed=seed) for seed in range(4)]
     fnn.fit_many(many, X, Y, epochs=2, batch_size=10, num_threads=2)
     for seed, coach in enumerate(many):
-        check(coach, fitted(CPU, seed=seed))
+        assert_same_training(coach, fitted(CPU, seed=seed))
 
 
 # ---- what is done for that ----
@@ -320,10 +308,10 @@ def test_gathers_that_fail(failure: str, said: str, nccl: ctypes.CDLL | None, mo
     gc.collect()
     assert (count(nccl, "live"), count(nccl, "aborted")) == (live, aborted + N_GPUS)
     stop_after(other, 3)
-    check_state(coach, other)
+    assert_same_state(coach, other)
     for each in (coach, other):
         each.fit(X, Y, batch_size=10)
-    check_state(coach, other)
+    assert_same_state(coach, other)
 
 
 def stop_after(coach: fnn.Trainer, steps: int, error: Any = RuntimeError) -> None:
@@ -341,15 +329,6 @@ def stop_after(coach: fnn.Trainer, steps: int, error: Any = RuntimeError) -> Non
     with pytest.raises(error, match="that is enough"):
         coach.fit(X, Y, batch_size=10)
     crew.run = run
-
-
-def check_state(a: fnn.Trainer, b: fnn.Trainer) -> None:
-    assert a.step == b.step
-    np.testing.assert_array_equal(a.network.get_flat(), b.network.get_flat())
-    states = a._training.get_state(), b._training.get_state()
-    for name, arrays in states[0].items():
-        for one, other in zip(arrays, states[1][name], strict=True):
-            np.testing.assert_array_equal(one, other)
 
 
 @needs_emulation
@@ -406,7 +385,7 @@ def test_a_tower_that_fails() -> None:
     for each in (coach, other):
         each.fit(X, Y, batch_size=10)
     stop_after(coach, 3)
-    check_state(coach, other)
+    assert_same_state(coach, other)
     coach.fit(X, Y, batch_size=10)
     assert coach.step == 10
 
@@ -417,10 +396,10 @@ def test_an_interrupt_keeps_the_steps_that_were_done() -> None:
     for each in (coach, other):
         stop_after(each, 3, KeyboardInterrupt)
         assert each.step == 3
-    check_state(coach, other)
+    assert_same_state(coach, other)
     for each in (coach, other):
         each.fit(X, Y, batch_size=10)
-    check_state(coach, other)
+    assert_same_state(coach, other)
 
 
 @needs_gpus
@@ -431,7 +410,7 @@ def test_divergence_leaves_the_parameters_before_that_step() -> None:
         with pytest.raises(FloatingPointError, match="the loss is not finite in epoch 1"):
             coach.fit(X, np.eye(N_OUT)[Y], batch_size=10)
         found.append(coach)
-    check_state(*found)
+    assert_same_state(*found)
 
 
 # ---- the library ----

@@ -18,6 +18,7 @@ import pytest
 
 import fastnn as fnn
 from fastnn import _fit, _many
+from sameness import assert_same_history, assert_same_state
 
 RANDOM = np.random.default_rng(4)
 N, N_IN, N_OUT = 230, 12, 5
@@ -25,7 +26,6 @@ X = (RANDOM.integers(0, 256, (N, N_IN)) * (RANDOM.random((N, N_IN)) < 0.3)).asty
 Y = RANDOM.integers(0, N_OUT, N)
 ONE_HOT = np.eye(N_OUT, dtype=np.float32)[Y]
 VALIDATION = X[:70], Y[:70]
-MEASURED = {"seconds", "samples_per_second"}
 
 
 def network(units: int = 20, seed: int = 0, rescaling: Any = None) -> fnn.Network:
@@ -48,21 +48,9 @@ def sweep() -> list[fnn.Trainer]:
 
 
 def check_equal(many: list[fnn.Trainer], alone: list[fnn.Trainer]) -> None:
-    """Parameters, optimisers' states, steps and histories, to the bit."""
     for one, other in zip(many, alone, strict=True):
-        np.testing.assert_array_equal(one.network.get_flat(), other.network.get_flat(), strict=True)
-        states = one._training.get_state(), other._training.get_state()
-        for name, arrays in states[0].items():
-            for array, expected in zip(arrays, states[1][name], strict=True):
-                np.testing.assert_array_equal(array, expected, strict=True)
-        assert (one.step, one.epoch) == (other.step, other.epoch)
-        check_histories(one.history, other.history)
-
-
-def check_histories(one: fnn.History, other: fnn.History) -> None:
-    assert (one.epochs, list(one)) == (other.epochs, list(other))
-    for name in set(one) - MEASURED:
-        assert one[name] == other[name], name
+        assert_same_state(one, other)
+        assert_same_history(one.history, other.history)
 
 
 def check(trainers: Any = sweep, x: Any = X, y: Any = Y, n: int | None = None, **fit: Any) -> None:
@@ -70,7 +58,7 @@ def check(trainers: Any = sweep, x: Any = X, y: Any = Y, n: int | None = None, *
     fit = {"epochs": 3, "batch_size": 20} | fit
     histories = fnn.fit_many(many, x, y, num_threads=n, **fit)
     for trainer, history in zip(alone, histories, strict=True):
-        check_histories(history, trainer.fit(x, y, **fit))
+        assert_same_history(history, trainer.fit(x, y, **fit))
     check_equal(many, alone)
 
 

@@ -20,12 +20,12 @@ import scipy.sparse
 
 import fastnn as fnn
 from fastnn import _core
+from sameness import MEASURED, assert_same_training
 
 RANDOM = np.random.default_rng(11)
 N, N_IN, N_OUT = 95, 21, 5  # with batches of 20 the last is of 15
 X = (RANDOM.integers(0, 256, (N, N_IN)) * (RANDOM.random((N, N_IN)) < 0.3)).astype(np.uint8)  # worth skipping zeros
 Y = RANDOM.integers(0, N_OUT, N)
-MEASURED = {"seconds", "samples_per_second"}
 CPU = "cpu:0"
 
 # Of the norm of ten updates together. Measured: at most 5e-7.
@@ -50,21 +50,6 @@ def trained(towers: int | None, x: Any = X, y: Any = Y, **options: Any) -> fnn.T
 
 
 FIT = {"epochs", "batch_size", "shuffle", "drop_last", "sample_weight", "class_weight", "num_threads", "callbacks"}
-
-
-def assert_same(one: fnn.Trainer, other: fnn.Trainer) -> None:
-    """Parameters, optimisers' states and histories, to the bit."""
-    np.testing.assert_array_equal(one.network.get_flat(), other.network.get_flat(), strict=True)
-    states = one._training.get_state(), other._training.get_state()
-    for name, arrays in states[0].items():
-        variables = one.network.variables.values()
-        for variable, array, expected in zip(variables, arrays, states[1][name], strict=True):
-            free = np.asarray(1 if variable._storage.mask is None else variable._storage.mask, bool)  # else undefined
-            np.testing.assert_array_equal(array * free, expected * free, strict=True)
-    assert (one.step, one.epoch, list(one.history)) == (other.step, other.epoch, list(other.history))
-    for name in set(one.history) - MEASURED:
-        assert one.history[name] == other.history[name], name
-    np.testing.assert_array_equal(one.batch_losses, other.batch_losses)
 
 
 def assert_close(one: fnn.Trainer, other: fnn.Trainer) -> None:
@@ -126,7 +111,7 @@ kinds = pytest.mark.parametrize("kind", KINDS)
 
 @kinds
 def test_one_tower_has_the_bits_of_none(kind: str) -> None:
-    assert_same(trained(1, **KINDS[kind]), trained(None, **KINDS[kind]))
+    assert_same_training(trained(1, **KINDS[kind]), trained(None, **KINDS[kind]))
 
 
 @kinds
@@ -134,7 +119,7 @@ def test_one_tower_has_the_bits_of_none(kind: str) -> None:
 def test_towers_differ_from_one_device_by_rounding(kind: str, n: int) -> None:
     many = trained(n, **KINDS[kind])
     assert_close(many, trained(None, **KINDS[kind]))
-    assert_same(many, trained(n, **KINDS[kind]))
+    assert_same_training(many, trained(n, **KINDS[kind]))
 
 
 def test_the_number_of_towers_is_part_of_the_bits() -> None:
@@ -147,17 +132,17 @@ def test_threads_and_instruction_sets_do_not_matter(isa: str, n: int) -> None:
     found = [trained(n, num_threads=threads, **KINDS["both"]) for threads in (1, 2, 3, 8)]
     _core.use_isa(_core.available_isas()[-1])
     for trainer in found:
-        assert_same(trainer, trained(n, **KINDS["both"]))
+        assert_same_training(trainer, trained(n, **KINDS["both"]))
 
 
 @pytest.mark.parametrize("batch_size", [1, 2, 3])
 def test_a_batch_of_fewer_rows_than_towers_uses_fewer(batch_size: int) -> None:
     few = {"batch_size": batch_size, "layers": dropped(), "epochs": 1}
-    assert_same(trained(4, **few), trained(batch_size, **few))
+    assert_same_training(trained(4, **few), trained(batch_size, **few))
 
 
 def test_a_batch_is_more_rows_than_there_are() -> None:
-    assert_same(trained(3, batch_size=10**6), trained(3, batch_size=N))
+    assert_same_training(trained(3, batch_size=10**6), trained(3, batch_size=N))
 
 
 def test_shares_are_contiguous_and_as_equal_as_can_be() -> None:
@@ -191,7 +176,7 @@ def test_frozen_variables_stay() -> None:
         trainer.fit(X, Y, batch_size=20)
         np.testing.assert_array_equal(trainer.network.variables["dense_1/W"], before)
         found.append(trainer)
-    assert_same(found[0], found[1])
+    assert_same_training(found[0], found[1])
     assert_close(found[2], found[0])
 
 
@@ -221,13 +206,13 @@ def test_validation_and_early_stopping() -> None:
         trainer.fit(X, Y, epochs=99, validation_data=validation, callbacks=[best], metrics=["top_2_accuracy"])
         assert trainer.epoch < 99
         found.append(trainer)
-    assert_same(*found)
+    assert_same_training(*found)
 
 
 def test_callbacks_between_steps_see_the_parameters() -> None:
     seen: list[Any] = []
     trainers = [trained(n, callbacks=[fnn.EveryNSteps(3, reader(seen))]) for n in (None, 1)]
-    assert_same(*trainers)
+    assert_same_training(*trainers)
     half = len(seen) // 2
     assert half == 3
     for (step, flat), (expected_step, expected) in zip(seen[half:], seen[:half], strict=True):
@@ -242,7 +227,7 @@ def reader(seen: list[Any]) -> Callable[[fnn.Trainer, int], None]:
 def test_a_file_larger_than_memory(tmp_path: Path) -> None:
     np.save(tmp_path / "x.npy", X)
     x = np.load(tmp_path / "x.npy", mmap_mode="r")
-    assert_same(trained(3, x, layers=dropped()), trained(3, layers=dropped()))
+    assert_same_training(trained(3, x, layers=dropped()), trained(3, layers=dropped()))
 
 
 def test_a_training_goes_on_from_a_file(tmp_path: Path) -> None:
@@ -251,7 +236,7 @@ def test_a_training_goes_on_from_a_file(tmp_path: Path) -> None:
     on = fnn.load_trainer(tmp_path / "half.safetensors", towers=[CPU] * 3)
     assert on.towers == (CPU,) * 3
     on.fit(X, Y, epochs=2, batch_size=20)
-    assert_same(on, whole)
+    assert_same_training(on, whole)
     assert fnn.load_trainer(tmp_path / "half.safetensors").towers is None
     with pytest.raises(TypeError, match="towers must be None or a sequence of names of devices, got 'cpu:0'"):
         fnn.load_trainer(tmp_path / "half.safetensors", towers="cpu:0")
@@ -261,7 +246,7 @@ def test_many_networks_with_towers() -> None:
     many = [made(n, seed=n) for n in (1, 2, 3)]
     fnn.fit_many(many, X, Y, epochs=2, batch_size=20, num_threads=2)
     for n, trainer in zip((1, 2, 3), many, strict=True):
-        assert_same(trainer, trained(n, seed=n))
+        assert_same_training(trainer, trained(n, seed=n))
 
 
 def wait_for_no_towers() -> None:
@@ -276,7 +261,7 @@ def test_fits_go_on_and_leave_no_threads() -> None:
     trainer = made(3)
     trainer.fit(X, Y, batch_size=20)
     trainer.fit(X, Y, batch_size=20)
-    assert_same(trainer, trained(3, epochs=2))
+    assert_same_training(trainer, trained(3, epochs=2))
     wait_for_no_towers()
 
 
@@ -320,10 +305,10 @@ def test_what_a_step_does_not_finish_changes_nothing(error: BaseException) -> No
     with pytest.raises(KeyboardInterrupt):
         twin.fit(X, Y, epochs=2, batch_size=20, callbacks=[fnn.EveryNSteps(1, end)])
     assert (trainer.step, len(trainer.batch_losses)) == (7, 2)
-    assert_same(trainer, twin)
+    assert_same_training(trainer, twin)
     for each in (trainer, twin):
         each.fit(X, Y, batch_size=20)
-    assert_same(trainer, twin)
+    assert_same_training(trainer, twin)
 
 
 def test_a_fit_that_ends_waits_for_its_towers() -> None:
