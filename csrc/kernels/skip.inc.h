@@ -195,7 +195,7 @@ FNN_INLINE void skip_rows(float *y, const fnn_skip x, const float *w, const floa
 FNN_INLINE void skip_product(float *y, const fnn_skip x, const float *w, const float *b, int64_t n_batch, int64_t n_in,
                              int64_t panel, int64_t begin, int64_t end, const int panels, const int is_bytes) {
     const int64_t n_words = fnn_words(n_in);
-    const int lines = panels <= 2 ? FNN_SPARSE_LINES : 1; /* two images have 1.5 times the places of one: too many */
+    const int lines = FNN_LINES_OF(panels);
     w += panel * n_in * FNN_LANES, b += panel * FNN_LANES, y += panel * n_batch * FNN_LANES;
     for (int64_t first = 0; first < n_words; first += FNN_SKIP_WORDS) {
         const int64_t next = least(first + FNN_SKIP_WORDS, n_words);
