@@ -50,6 +50,7 @@ def sweep() -> list[fnn.Trainer]:
 def check_equal(many: list[fnn.Trainer], alone: list[fnn.Trainer]) -> None:
     for one, other in zip(many, alone, strict=True):
         assert_same_state(one, other)
+        assert one.epoch == other.epoch
         assert_same_history(one.history, other.history)
 
 
