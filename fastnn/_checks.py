@@ -18,8 +18,6 @@ FLOAT32_MAX = float(np.finfo(np.float32).max)
 INT64_MAX = 2**63 - 1
 MAX_SEED = 2**64 - 1
 
-T = TypeVar("T")
-
 # ---- numbers, strings, flags ----------------------------------------------------------------------------------------
 
 
@@ -114,6 +112,8 @@ def _shown(value: object) -> str:
 
 # ---- descriptions ---------------------------------------------------------------------------------------------------
 
+T = TypeVar("T")
+
 _classes: dict[str, type["Described"]] = {}
 
 
@@ -122,7 +122,9 @@ def description(cls: type[T]) -> type[T]:
     """What ``dataclass(frozen=True, eq=False, repr=False)`` makes of a class, in a third of its time, for ``dataclass``
     compiles the methods that freeze a class anew for each: that was a third of the time to import fastnn."""
     cls.__setattr__, cls.__delattr__ = _assign_once, _delete_never  # type: ignore[method-assign]
-    return dataclasses.dataclass(eq=False, repr=False)(cls)
+    cls = dataclasses.dataclass(eq=False, repr=False)(cls)
+    cls.__dataclass_params__.frozen = True  # type: ignore[attr-defined] # as it is to dataclasses that inherit from it
+    return cls
 
 
 def _assign_once(self: Any, name: str, value: object) -> None:

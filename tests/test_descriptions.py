@@ -42,6 +42,20 @@ def test_descriptions_are_values(description: Described) -> None:
         assert (other, hash(other), repr(other)) == (description, hash(description), repr(description))
 
 
+def test_a_frozen_dataclass_of_ones_own_may_extend_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_checks, "_classes", dict(_checks._classes))  # which other tests list
+
+    @dataclasses.dataclass(frozen=True)
+    class Shifted(fnn.RandomNormal, name="shifted"):
+        shift: float = 1.0
+
+    shifted = Shifted(stddev=2.0, shift=3.0)
+    assert Described.from_config(shifted.to_config()) == shifted
+    for name in ("stddev", "shift"):
+        with pytest.raises(dataclasses.FrozenInstanceError):
+            setattr(shifted, name, 1.0)
+
+
 def test_a_class_of_ones_own_may_remember_things(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_checks, "_classes", dict(_checks._classes))  # which other tests list
 
