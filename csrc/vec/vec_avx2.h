@@ -28,12 +28,15 @@ typedef struct v16 {
 typedef v16 m16; /* lanes all ones or all zeros */
 
 static inline v16 v16_load(const float *p) { return (v16){_mm256_loadu_ps(p), _mm256_loadu_ps(p + 8)}; }
-/* n < 16 floats, then zeros */
-static inline v16 v16_load_part(const float *p, int n) {
+/* n < 8 floats, then zeros */
+static inline __m256 fnn_load_few(const float *p, int n) {
     const __m256i lane = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
-    const __m256i low = _mm256_cmpgt_epi32(_mm256_set1_epi32(n), lane);
-    const __m256i high = _mm256_cmpgt_epi32(_mm256_set1_epi32(n - 8), lane);
-    return (v16){_mm256_maskload_ps(p, low), _mm256_maskload_ps(p + 8, high)};
+    return _mm256_maskload_ps(p, _mm256_cmpgt_epi32(_mm256_set1_epi32(n), lane));
+}
+/* n < 16 floats, then zeros.  Where a masked load would load nothing there is none: some processors take long for it. */
+static inline v16 v16_load_part(const float *p, int n) {
+    if (n < 8) return (v16){fnn_load_few(p, n), _mm256_setzero_ps()};
+    return (v16){_mm256_loadu_ps(p), n == 8 ? _mm256_setzero_ps() : fnn_load_few(p + 8, n - 8)};
 }
 static inline v16 v16_in_register(v16 a) { return a; }
 static inline void v16_store(float *p, v16 a) {
