@@ -35,12 +35,14 @@ IS_X86 = MACHINE in ("x86_64", "amd64")
 
 # What the oldest supported processor has.  -mno-avx undoes wider sets that CFLAGS may ask for.
 BASELINE = ["-march=x86-64", "-mno-avx"] if IS_X86 else []
+AVX2 = ["-march=x86-64", "-mno-avx", "-mavx2", "-mfma"]
 AVX512 = [f"-mavx512{extension}" for extension in ("f", "bw", "dq", "vl", "vbmi2")]
 # file in csrc/isa -> flags, those that take longest first; where they do not apply the file is compiled without, to an
 # empty table
 ISA_TABLE = {
     "isa_avx512.c": ["-march=x86-64", "-mavx2", "-mfma", *AVX512, "-mprefer-vector-width=512"] if IS_X86 else [],
-    "isa_avx2.c": ["-march=x86-64", "-mno-avx", "-mavx2", "-mfma"] if IS_X86 else [],
+    "isa_avx2.c": AVX2 if IS_X86 else [],
+    "isa_avx2_narrow.c": AVX2 if IS_X86 else [],
     "isa_scalar.c": [*BASELINE, "-Os"],  # -O3 would unroll sixteen-fold, to no gain
     "isa_neon.c": BASELINE,
 }

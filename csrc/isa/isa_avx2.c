@@ -4,6 +4,7 @@
 
 #define FNN_TABLE fnn_kernels_avx2
 #define FNN_TABLE_NAME "avx2"
+#define FNN_NARROW fnn_kernels_avx2_narrow
 #include "../kernels/table.inc.h"
 #else
 #include "../kernels.h"

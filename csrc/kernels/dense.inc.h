@@ -1,5 +1,15 @@
 /* dense.inc.h: a dense layer, forward and backward. */
 
+/* A table may name another, of kernels with shorter vectors, for layers of few units: they compute as much less. */
+#ifdef FNN_NARROW
+extern const fnn_kernels FNN_NARROW;
+#define FNN_IS_NARROW(n) ((n) <= FNN_LANES / 2)
+#else
+extern const fnn_kernels FNN_TABLE;
+#define FNN_NARROW FNN_TABLE
+#define FNN_IS_NARROW(n) 0
+#endif
+
 /* ---- forward ---- */
 
 FNN_INLINE void forward_tile(float *out, float *y, const uint16_t *keep, float scale, const fnn_activation activation,
@@ -65,12 +75,20 @@ static void forward_share(float *out, float *y, const fnn_view x, const float *w
 static void dense_forward(float *out, float *y, const float *x, const float *w, const float *b, const uint16_t *keep,
                           float scale, fnn_activation activation, float *work, int64_t n_batch, int64_t n_in,
                           int64_t n_out, fnn_part part) {
+    if (FNN_IS_NARROW(n_out)) {
+        FNN_NARROW.dense_forward(out, y, x, w, b, keep, scale, activation, work, n_batch, n_in, n_out, part);
+        return;
+    }
     float *near = fnn_product_work(n_batch, n_in) > 0 ? work : NULL;
     forward_share(out, y, fnn_view_panels(x, n_batch), w, b, keep, scale, activation, near, n_batch, n_in, n_out, part);
 }
 
 static void view_forward(float *y, fnn_view x, const float *w, const float *b, float scale, fnn_activation activation,
                          int64_t n_batch, int64_t n_in, int64_t n_out) {
+    if (FNN_IS_NARROW(n_out)) {
+        FNN_NARROW.view_forward(y, x, w, b, scale, activation, n_batch, n_in, n_out);
+        return;
+    }
     forward_share(y, y, x, w, b, NULL, scale, activation, NULL, n_batch, n_in, n_out, (fnn_part){.count = 1});
 }
 
@@ -102,6 +120,10 @@ static void finish_backward_input(const epilogue *e, int64_t n_batch, const tile
 static void dense_backward_input(float *dx, const float *dy, const float *w, const float *x, const uint16_t *keep,
                                  float scale, fnn_activation activation, float *work, int64_t n_batch, int64_t n_in,
                                  int64_t n_out, fnn_part part) {
+    if (FNN_IS_NARROW(n_in)) {
+        FNN_NARROW.dense_backward_input(dx, dy, w, x, keep, scale, activation, work, n_batch, n_in, n_out, part);
+        return;
+    }
     const epilogue last = {finish_backward_input, dx, NULL, x, keep, scale, activation};
     const int64_t near_floats = fnn_product_work(n_batch, n_out);
     product_share((layer_product){.y = dx,
@@ -333,6 +355,10 @@ static void few_rows_rectangle(const weight_product *p, const rectangle r, int64
 
 static void dense_backward_weight(const fnn_sink *dw, const fnn_sink *db, const float *x, const float *dy,
                                   int64_t n_batch, int64_t n_in, int64_t n_out, fnn_part part) {
+    if (FNN_IS_NARROW(n_out)) {
+        FNN_NARROW.dense_backward_weight(dw, db, x, dy, n_batch, n_in, n_out, part);
+        return;
+    }
     const weight_product p = {dw, x, dy, n_batch, n_in, fnn_panels(n_out)};
     const int64_t blocks = fnn_panels(n_in);
     for (turn t = {0}; next_turn(&t, ceil_div(p.n_panels, FNN_NR) * blocks, &part);)
@@ -354,3 +380,4 @@ static void dense_backward_weight(const fnn_sink *dw, const fnn_sink *db, const 
 #undef FNN_TILE_KEY
 #undef FNN_TILE_CASE
 #undef FNN_TILE_SWITCH
+#undef FNN_IS_NARROW

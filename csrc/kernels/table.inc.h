@@ -5,9 +5,9 @@
 
 #include "criteria.inc.h"
 #include "descend.inc.h"
+#include "deliver.inc.h"
 #include "product.inc.h"
 #include "random.inc.h"
-#include "update.inc.h"
 
 #include "apply.inc.h"
 #include "dense.inc.h"
@@ -19,6 +19,7 @@
 #include "row.inc.h"
 #include "skip.inc.h"
 #include "sparse.inc.h"
+#include "update.inc.h"
 
 const fnn_kernels FNN_TABLE = {
     .name = FNN_TABLE_NAME,

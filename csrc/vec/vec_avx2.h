@@ -2,8 +2,7 @@
 #ifndef FNN_VEC_H
 #define FNN_VEC_H
 
-#include <immintrin.h>
-#include <stdint.h>
+#include "half_avx2.h"
 
 /* 6 x 2 accumulators, 2 weights and 1 broadcast of the 16 registers */
 #define FNN_MR 6
@@ -50,43 +49,25 @@ static inline v16 v16_set1(float x) {
 
 #define FNN_BINARY(name, f)                                                                                            \
     static inline v16 name(v16 a, v16 b) { return (v16){f(a.lo, b.lo), f(a.hi, b.hi)}; }
-#define FNN_LESS(a, b) _mm256_cmp_ps(a, b, _CMP_LT_OQ)
-#define FNN_LESS_EQUAL(a, b) _mm256_cmp_ps(a, b, _CMP_LE_OQ)
-#define FNN_EQUAL(a, b) _mm256_cmp_ps(a, b, _CMP_EQ_OQ)
 FNN_BINARY(v16_add, _mm256_add_ps)
 FNN_BINARY(v16_sub, _mm256_sub_ps)
 FNN_BINARY(v16_mul, _mm256_mul_ps)
 FNN_BINARY(v16_div, _mm256_div_ps)
-FNN_BINARY(v16_lt, FNN_LESS)
-FNN_BINARY(v16_le, FNN_LESS_EQUAL)
-FNN_BINARY(v16_eq, FNN_EQUAL)
+FNN_BINARY(v16_lt, half_lt)
+FNN_BINARY(v16_le, half_le)
+FNN_BINARY(v16_eq, half_eq)
 #undef FNN_BINARY
-#undef FNN_LESS
-#undef FNN_LESS_EQUAL
-#undef FNN_EQUAL
 
 static inline v16 v16_fma(v16 a, v16 b, v16 c) {
     return (v16){_mm256_fmadd_ps(a.lo, b.lo, c.lo), _mm256_fmadd_ps(a.hi, b.hi, c.hi)};
 }
 static inline v16 v16_sqrt(v16 a) { return (v16){_mm256_sqrt_ps(a.lo), _mm256_sqrt_ps(a.hi)}; }
-static inline v16 v16_abs(v16 a) {
-    const __m256 sign = _mm256_set1_ps(-0.0f);
-    return (v16){_mm256_andnot_ps(sign, a.lo), _mm256_andnot_ps(sign, a.hi)};
-}
+static inline v16 v16_abs(v16 a) { return (v16){half_abs(a.lo), half_abs(a.hi)}; }
 static inline v16 v16_select(m16 m, v16 a, v16 b) {
     return (v16){_mm256_blendv_ps(b.lo, a.lo, m.lo), _mm256_blendv_ps(b.hi, a.hi, m.hi)};
 }
-static inline m16 m16_from_bits(uint32_t bits) {
-    const __m256i lane = _mm256_setr_epi32(1, 2, 4, 8, 16, 32, 64, 128);
-    const __m256i lo = _mm256_and_si256(_mm256_set1_epi32((int)(bits & 255)), lane);
-    const __m256i hi = _mm256_and_si256(_mm256_set1_epi32((int)(bits >> 8)), lane);
-    return (m16){_mm256_castsi256_ps(_mm256_cmpeq_epi32(lo, lane)), _mm256_castsi256_ps(_mm256_cmpeq_epi32(hi, lane))};
-}
+static inline m16 m16_from_bits(uint32_t bits) { return (m16){half_from_bits(bits), half_from_bits(bits >> 8)}; }
 
-static inline __m256 fnn_pow2_half(__m256 n) {
-    const __m256i biased = _mm256_add_epi32(_mm256_cvtps_epi32(n), _mm256_set1_epi32(127));
-    return _mm256_castsi256_ps(_mm256_slli_epi32(biased, 23));
-}
 /* Eight words of 32 bits, each the low half of 64; high halves hold anything. */
 typedef struct w8 {
     __m256i lo, hi;
@@ -122,16 +103,10 @@ static inline uint32_t w8_halves_below(w8 a, uint32_t limit) {
 }
 
 /* 2^n for whole n in [-126, 127]; any value for NaN */
-static inline v16 v16_pow2(v16 n) { return (v16){fnn_pow2_half(n.lo), fnn_pow2_half(n.hi)}; }
+static inline v16 v16_pow2(v16 n) { return (v16){half_pow2(n.lo), half_pow2(n.hi)}; }
 
-static inline __m256 fnn_split_half(__m256 a, __m256 *e) {
-    const __m256i bits = _mm256_castps_si256(a);
-    const __m256i exponent = _mm256_srai_epi32(_mm256_sub_epi32(bits, _mm256_set1_epi32(0x3f3504f3)), 23);
-    *e = _mm256_cvtepi32_ps(exponent);
-    return _mm256_castsi256_ps(_mm256_sub_epi32(bits, _mm256_slli_epi32(exponent, 23)));
-}
 /* a = m * 2^e with m in [sqrt(1/2), sqrt(2)), for normal positive a: returns m */
-static inline v16 v16_split(v16 a, v16 *e) { return (v16){fnn_split_half(a.lo, &e->lo), fnn_split_half(a.hi, &e->hi)}; }
+static inline v16 v16_split(v16 a, v16 *e) { return (v16){half_split(a.lo, &e->lo), half_split(a.hi, &e->hi)}; }
 
 static inline uint32_t fnn_bits_of_half(const uint8_t *p) {
     const __m256i is_zero = _mm256_cmpeq_epi8(_mm256_loadu_si256((const __m256i *)p), _mm256_setzero_si256());
@@ -168,30 +143,12 @@ static inline v16 v16_rescale_bytes(const uint8_t *p, double scale, double offse
     return (v16){fnn_rescale_bytes_half(p, scale, offset), fnn_rescale_bytes_half(p + 8, scale, offset)};
 }
 
-static inline void fnn_transpose_8x8(float *to, const float *from) {
-    __m256 r[8], t[8];
-    for (int i = 0; i < 8; i++) r[i] = _mm256_loadu_ps(from + 16 * i);
-    for (int i = 0; i < 8; i += 2) {
-        t[i] = _mm256_unpacklo_ps(r[i], r[i + 1]);
-        t[i + 1] = _mm256_unpackhi_ps(r[i], r[i + 1]);
-    }
-    for (int i = 0; i < 8; i += 4) {
-        r[i] = _mm256_shuffle_ps(t[i], t[i + 2], 0x44);
-        r[i + 1] = _mm256_shuffle_ps(t[i], t[i + 2], 0xee);
-        r[i + 2] = _mm256_shuffle_ps(t[i + 1], t[i + 3], 0x44);
-        r[i + 3] = _mm256_shuffle_ps(t[i + 1], t[i + 3], 0xee);
-    }
-    for (int i = 0; i < 4; i++) {
-        _mm256_storeu_ps(to + 16 * i, _mm256_permute2f128_ps(r[i], r[i + 4], 0x20));
-        _mm256_storeu_ps(to + 16 * (i + 4), _mm256_permute2f128_ps(r[i], r[i + 4], 0x31));
-    }
-}
 /* to[j][i] = from[i][j] of a contiguous 16 x 16 block */
 static inline void v16_transpose(float *to, const float *from) {
-    fnn_transpose_8x8(to, from);
-    fnn_transpose_8x8(to + 128, from + 8);
-    fnn_transpose_8x8(to + 8, from + 128);
-    fnn_transpose_8x8(to + 136, from + 136);
+    half_transpose(to, from);
+    half_transpose(to + 128, from + 8);
+    half_transpose(to + 8, from + 128);
+    half_transpose(to + 136, from + 136);
 }
 
 #endif

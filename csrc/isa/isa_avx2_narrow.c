@@ -1,0 +1,10 @@
+/* isa_avx2_narrow.c: what isa_avx2.c asks for where a layer has few units; an empty table without AVX2. */
+#if defined(__AVX2__) && defined(__FMA__)
+#include "../vec/vec_avx2_narrow.h"
+
+#define FNN_TABLE fnn_kernels_avx2_narrow
+#include "../kernels/narrow.inc.h"
+#else
+#include "../kernels.h"
+const fnn_kernels fnn_kernels_avx2_narrow = {.name = NULL};
+#endif
