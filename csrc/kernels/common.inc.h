@@ -60,7 +60,8 @@ FNN_INLINE int64_t row_at(const uint32_t *rows, int64_t first, int64_t i) {
 
 /* Rows are met in random order, so the processor does not see the next ones coming: asks for bytes [begin, end). */
 FNN_INLINE void prefetch(const void *begin, const void *end) {
-    for (const char *line = begin; line < (const char *)end; line += 64) __builtin_prefetch(line);
+    const char *line = (const char *)begin - (uintptr_t)begin % 64;
+    for (; line < (const char *)end; line += 64) __builtin_prefetch(line);
 }
 
 /* Where a group of up to nine panels, `stride` floats apart, is at one place: three pointers and the stride reach all

@@ -36,6 +36,7 @@ FNN_INLINE void gather_row(float *x, const fnn_data *data, int64_t row, const fn
         const v16 value = rescaled(data, row * input->n_in + k, input->n_in - k, input, is_same);
         v16_store(x + at * FNN_LANES, v16_select(kept, v16_mul(value, v16_set1(scale)), v16_set1(0.0f)));
     }
+    __builtin_prefetch(ahead + input->n_in * bytes - 1); /* rows do not begin where lines do */
 }
 
 static void gather(float *x, const fnn_data *data, const uint32_t *rows, int64_t first, const fnn_input *input,
