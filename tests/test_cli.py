@@ -160,7 +160,7 @@ def test_lines_are_those_of_the_listing(run):
 @pytest.mark.usefixtures("few")
 @pytest.mark.parametrize(
     ("argv", "name", "epochs", "rate"),
-    [(["logistic"], "listing", 1000, 0.01), (["mlp"], "fast", 300, 0.5), (["mlp", "--recipe=best"], "best", 300, 0.03)],
+    [(["logistic"], "listing", 1000, 0.01), (["mlp"], "fast", 300, 0.003), (["mlp", "--recipe=best"], "best", 300, 0.03)],
 )
 def test_what_differs_is_said(run, argv, name, epochs, rate):
     recipe = book.system(argv[0]).RECIPES[name]
@@ -211,7 +211,7 @@ def test_json_of_seeds(run):
 def test_result_is_that_of_the_api(run):
     result = json.loads(run("book", "mlp", "--data", "digits", "--epochs", "2", "--json")[-1])
     data = datasets.digits()
-    trainer = mlp.fast(0.5, steps=22, seed=0)
+    trainer = mlp.fast(0.003, steps=22, seed=0)
     trainer.fit(data.train.x, data.train.y, epochs=2)
     assert trainer.step == 22
     assert trainer.evaluate(data.test.x, data.test.y)["accuracy"] == result["test_accuracy"]
@@ -246,7 +246,9 @@ def test_recipes_are_those_of_the_book():
         assert np.std(listing.network.variables[f"{name}/W"]) == pytest.approx((2 / n_in) ** 0.5, rel=0.05)
         assert not np.asarray(listing.network.variables[f"{name}/b"]).any()
     assert listing.optimizer == fnn.SGD(0.01)
-    rates = mlp.fast(0.5, 1000, 0).optimizer.schedule.rates(0, 1000)
+    fast = mlp.fast(0.5, 1000, 0).optimizer
+    assert isinstance(fast, fnn.Adam)
+    rates = fast.schedule.rates(0, 1000)
     assert (rates[0], rates[200], rates.argmax()) == (np.float32(0.05), np.float32(0.5), 200)
     assert rates[-1] == pytest.approx(0.5 / 800)
     best = mlp.best(0.05, 100, 0)
