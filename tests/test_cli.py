@@ -559,5 +559,5 @@ def test_logistic_regression_of_the_book(run, mnist_directory):
 @pytest.mark.mnist
 @pytest.mark.slow
 def test_multilayer_perceptron_of_the_book(run, mnist_directory):
-    result = json.loads(run("book", "mlp", "--data", mnist_directory, "--json")[-1])
-    assert result["test_accuracy"] >= 0.982
+    result = json.loads(run("book", "mlp", "--data", mnist_directory, "--seeds", "3", "--json")[-1])
+    assert min(result["test_accuracy"]) >= 0.982
