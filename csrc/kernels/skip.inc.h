@@ -10,7 +10,7 @@
  * what the others add there is zero, and the matrix is loaded once for all.  A line alone is bound by those loads or, if
  * it has few panels, by how long a multiply-add takes.  Inputs beside each other, such as pixels, have most places in
  * common. */
-#define FNN_LINES_OF(panels) (FNN_SPARSE_LINES == 1 ? 1 : (panels) <= 2 ? FNN_SPARSE_LINES : FNN_SPARSE_LINES / 2)
+#define FNN_MOST_LINES FNN_SPARSE_LINES(1)
 
 /* Calls body(..., panels, is_bytes) with both as constants. */
 #define FNN_SKIP_CASE(panels)                                                                                          \
@@ -142,13 +142,13 @@ typedef struct skip_lines {
 
 /* acc += value * matrix over the places that the bits of `word` name, for each line; the matrix has a group of panels a
  * place. */
-FNN_INLINE void skip_multiply(v16 acc[FNN_SPARSE_LINES][FNN_SPARSE_PANELS], const fnn_skip x, const skip_lines values,
+FNN_INLINE void skip_multiply(v16 acc[FNN_MOST_LINES][FNN_SPARSE_PANELS], const fnn_skip x, const skip_lines values,
                               uint64_t word, const float *matrix, int64_t stride, const int lines, const int panels,
                               const int is_bytes) {
     for (; word != 0; word &= word - 1) {
         const int64_t place = __builtin_ctzll(word);
         const group entries = group_at(matrix + place * FNN_LANES, stride);
-        v16 each[FNN_SPARSE_LINES];
+        v16 each[FNN_MOST_LINES];
         FNN_UNROLL
         for (int i = 0; i < lines; i++)
             each[i] = skip_value(x, values.at + i * values.line + place * values.place, is_bytes);
@@ -170,7 +170,7 @@ FNN_INLINE void skip_rows(float *y, const fnn_skip x, const float *w, const floa
     const int64_t w_stride = n_in * FNN_LANES, y_stride = n_batch * FNN_LANES, n_words = fnn_words(n_in);
     const float *from = first == 0 ? b : y + i * FNN_LANES;
     const int64_t from_stride = first == 0 ? FNN_LANES : y_stride, from_row = first == 0 ? 0 : FNN_LANES;
-    v16 acc[FNN_SPARSE_LINES][FNN_SPARSE_PANELS];
+    v16 acc[FNN_MOST_LINES][FNN_SPARSE_PANELS];
     FNN_UNROLL
     for (int r = 0; r < lines; r++) {
         FNN_UNROLL
@@ -195,7 +195,7 @@ FNN_INLINE void skip_rows(float *y, const fnn_skip x, const float *w, const floa
 FNN_INLINE void skip_product(float *y, const fnn_skip x, const float *w, const float *b, int64_t n_batch, int64_t n_in,
                              int64_t panel, int64_t begin, int64_t end, const int panels, const int is_bytes) {
     const int64_t n_words = fnn_words(n_in);
-    const int lines = FNN_LINES_OF(panels);
+    const int lines = FNN_SPARSE_LINES(panels);
     w += panel * n_in * FNN_LANES, b += panel * FNN_LANES, y += panel * n_batch * FNN_LANES;
     for (int64_t first = 0; first < n_words; first += FNN_SKIP_WORDS) {
         const int64_t next = least(first + FNN_SKIP_WORDS, n_words);
@@ -231,7 +231,7 @@ static void skip_forward(float *out, float *y, const fnn_skip *x, const float *w
 FNN_INLINE void skip_weight_inputs(const fnn_sink *dw, const fnn_skip x, const float *dy, int64_t n_batch, int64_t n_in,
                                    int64_t panel, int64_t k, const int lines, const int panels, const int is_bytes) {
     const int64_t dy_stride = n_batch * FNN_LANES, n_words = fnn_words(n_batch);
-    v16 acc[FNN_SPARSE_LINES][FNN_SPARSE_PANELS];
+    v16 acc[FNN_MOST_LINES][FNN_SPARSE_PANELS];
     FNN_UNROLL
     for (int i = 0; i < lines; i++) {
         FNN_UNROLL
@@ -264,7 +264,7 @@ FNN_INLINE uint64_t changing_inputs(const fnn_skip x, int64_t word, int64_t n_ba
 FNN_INLINE void skip_weight_product(const fnn_sink *dw, const fnn_skip x, const float *dy, int64_t n_batch,
                                     int64_t n_in, int64_t panel, int64_t begin, int64_t end, const int panels,
                                     const int is_bytes) {
-    const int lines = FNN_LINES_OF(panels);
+    const int lines = FNN_SPARSE_LINES(panels);
     const uint64_t all = (1u << lines) - 1;
     for (int64_t word = begin / 64; word * 64 < end; word++) {
         uint64_t inputs = changing_inputs(x, word, n_batch, n_in, is_still(dw));
@@ -300,6 +300,6 @@ static void skip_backward_weight(const fnn_sink *dw, const fnn_sink *db, const f
 }
 
 #undef FNN_SKIP_WORDS
-#undef FNN_LINES_OF
+#undef FNN_MOST_LINES
 #undef FNN_SKIP_CASE
 #undef FNN_SKIP_SWITCH

@@ -18,7 +18,7 @@
 #define FNN_FEW 4
 #define FNN_EACH_FEW(M) M(1) M(2) M(3) M(4)
 #define FNN_SPARSE_PANELS 4
-#define FNN_SPARSE_LINES 1
+#define FNN_SPARSE_LINES(panels) (4 / (panels))
 #define FNN_EACH_SPARSE(M) M(1) M(2) M(3) M(4)
 
 typedef struct v16 {

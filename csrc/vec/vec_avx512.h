@@ -23,7 +23,7 @@
 #define FNN_FEW 12
 #define FNN_EACH_FEW(M) M(1) M(2) M(3) M(4) M(5) M(6) M(7) M(8) M(9) M(10) M(11) M(12)
 #define FNN_SPARSE_PANELS 8
-#define FNN_SPARSE_LINES 4
+#define FNN_SPARSE_LINES(panels) ((panels) <= 2 ? 4 : 2)
 #define FNN_EACH_SPARSE(M) M(1) M(2) M(3) M(4) M(5) M(6) M(7) M(8)
 
 typedef __m512 v16;

@@ -19,7 +19,7 @@
 #define FNN_FEW 1
 #define FNN_EACH_FEW(M) M(1)
 #define FNN_SPARSE_PANELS 1
-#define FNN_SPARSE_LINES 1
+#define FNN_SPARSE_LINES(panels) 1
 #define FNN_EACH_SPARSE(M) M(1)
 
 typedef struct v16 {
