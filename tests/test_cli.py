@@ -160,7 +160,11 @@ def test_lines_are_those_of_the_listing(run):
 @pytest.mark.usefixtures("few")
 @pytest.mark.parametrize(
     ("argv", "name", "epochs", "rate"),
-    [(["logistic"], "listing", 1000, 0.01), (["mlp"], "fast", 300, 0.003), (["mlp", "--recipe=best"], "best", 300, 0.03)],
+    [
+        (["logistic"], "listing", 1000, 0.01),
+        (["mlp"], "fast", 300, 0.003),
+        (["mlp", "--recipe=best"], "best", 300, 0.03),
+    ],
 )
 def test_what_differs_is_said(run, argv, name, epochs, rate):
     recipe = book.system(argv[0]).RECIPES[name]

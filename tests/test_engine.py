@@ -16,7 +16,7 @@ from fastnn import reference as ref
 Float32 = NDArray[np.float32]
 
 SEED = 0x0123456789ABCDEF
-WIDTHS = [17, 255, 1, 33, 3]  # of a network's layers, as many as it has; the input is 35 wide
+WIDTHS = [17, 255, 1, 33, 8]  # of a network's layers, as many as it has; the input is 35 wide
 DROPOUTS = {
     "none": None,
     "inverted": ref.Dropout(49152, float(np.float32(4 / 3)), 1.0),

@@ -19,7 +19,7 @@ Float32 = NDArray[np.float32]
 
 ISAS = _core.available_isas()
 SEED = 0xFEDCBA9876543210
-SIZES = [1, 15, 16, 17, 35]
+SIZES = [1, 8, 9, 15, 16, 17, 35]
 
 # Largest distances from the exact result in units in the last place: as test_every_float measures them, rounded up.
 ULPS = {
@@ -210,7 +210,7 @@ def one_layer(n_in: int, n_out: int, activation: str = "linear") -> tuple[_core.
 @pytest.mark.parametrize("n_in", [1, 15, 16, 17, 35, 255, 784])
 def test_dense_forward(isa: str, n_in: int) -> None:
     x = _core.draw("normal", 100 * n_in, 0.0, 1.0, SEED, 3).reshape(100, n_in)
-    for n_out in [1, 15, 16, 17, 35, 255, 784]:
+    for n_out in [1, 8, 9, 15, 16, 17, 35, 255, 784]:
         net, w, b = one_layer(n_in, n_out)
         _, expected = ref.dense_forward(x.astype(np.float64), w.astype(np.float64), b.astype(np.float64))
         tolerance = ref.dense_tolerance(x, w, b)
