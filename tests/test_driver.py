@@ -41,7 +41,7 @@ def flags_of_setup(is_x86: bool) -> tuple[list[str], list[str], dict[str, list[s
 
     setup.py itself is not run: it would build, and needs Cython.
     """
-    wanted = {"BASELINE", "AVX512", "ISA_TABLE", "OWN_FLAGS"}
+    wanted = {"BASELINE", "AVX2", "AVX512", "ISA_TABLE", "OWN_FLAGS"}
     tree = ast.parse((ROOT / "setup.py").read_text())
     tree.body = [
         node
