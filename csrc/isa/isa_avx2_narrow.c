@@ -1,4 +1,4 @@
-/* isa_avx2_narrow.c: what isa_avx2.c asks for where a layer has few units; an empty table without AVX2. */
+/* isa_avx2_narrow.c: the kernels that isa_avx2.c has for layers of up to eight units; an empty table without AVX2. */
 #if defined(__AVX2__) && defined(__FMA__)
 #include "../vec/vec_avx2_narrow.h"
 

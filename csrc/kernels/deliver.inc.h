@@ -1,4 +1,4 @@
-/* deliver.inc.h: where gradients are delivered to. */
+/* deliver.inc.h: gradients go where a sink says: into memory, or at once into a step of the parameters. */
 
 /* Whether a gradient of zero changes nothing, so that it need not be delivered. */
 FNN_INLINE int is_still(const fnn_sink *sink) { return sink->update == FNN_SGD && !sink->shrinks; }

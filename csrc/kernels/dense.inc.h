@@ -1,6 +1,6 @@
 /* dense.inc.h: a dense layer, forward and backward. */
 
-/* A table may name another, of kernels with shorter vectors, for layers of few units: they compute as much less. */
+/* A table may name another, of kernels with vectors half as long, for layers that leave the other half of a panel empty. */
 #ifdef FNN_NARROW
 extern const fnn_kernels FNN_NARROW;
 #define FNN_IS_NARROW(n) ((n) <= FNN_LANES / 2)

@@ -1,4 +1,4 @@
-/* update.inc.h: parameters that change by gradients that were stored, and what else changes either. */
+/* update.inc.h: parameters take a step by stored gradients; masks of parameters, limits of gradients. */
 
 static void update(const fnn_sink *sink, const float *g, float factor, int64_t n, fnn_part part) {
     int64_t begin, end;
